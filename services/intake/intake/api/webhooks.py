@@ -76,14 +76,8 @@ IgnoredFilter = Annotated[
 DeliveryId = Annotated[int, Path(ge=1, le=_MAX_ID, description="The `id` of the delivery"), DIGITS]
 
 
-def router(
-    reader: AsyncEngine,
-    side_writer: AsyncEngine,
-    worker: WebhookWorker,
-    integrations: IntegrationsFile,
-    signing_keys: SigningKeys,
-) -> APIRouter:
-    """The routes. Deliveries are processed by `worker`, listed through `reader` and dismissed through `side_writer`."""
+def list_router(reader: AsyncEngine) -> APIRouter:
+    """The routes that list unmapped and ignored deliveries."""
     routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
     async def page(
@@ -116,6 +110,13 @@ def router(
         """
         return await page(WebhookState.IGNORED, caller, reason, limit, cursor)
 
+    return routes
+
+
+def correction_router(side_writer: AsyncEngine, worker: WebhookWorker) -> APIRouter:
+    """The routes that replay deliveries by `worker`, and dismiss them through `side_writer`."""
+    routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
+
     @routes.post(
         "/unmapped/{delivery_id}/replay",
         summary="Replay an unmapped or ignored webhook or mail",
@@ -139,6 +140,13 @@ def router(
             if not await dismiss_deliveries(connection, caller.tenant, [delivery_id], f"key {caller.key_id}"):
                 raise Problem(404, "Unmapped webhook delivery not found.")
         return render(DeliveryResult(WebhookState.IGNORED, delivery_id))
+
+    return routes
+
+
+def router(worker: WebhookWorker, integrations: IntegrationsFile, signing_keys: SigningKeys) -> APIRouter:
+    """The route that receives deliveries. `worker` processes them."""
+    routes = APIRouter(prefix=PREFIX, tags=["webhooks"])
 
     @routes.post(
         "/{provider}/{tenant}",
