@@ -167,7 +167,7 @@ async def test_unpublishable_rows_become_dead_letters_and_block_nothing(
         letter.key: letter.reason for letter in await rows(writer, DEAD_LETTERS.table) if letter.origin == "outbox"
     }
     assert set(reasons) == {b"huge", b"nowhere"}
-    assert reasons[b"huge"].startswith("MessageSizeTooLargeError")
+    assert reasons[b"huge"].startswith("internal error: MessageSizeTooLargeError")
     assert "no partition 17" in reasons[b"nowhere"]
 
 
