@@ -24,7 +24,7 @@ from tocsin_local.stack import Stack, StackOptions
 
 from bench.figures import FULL, Effort, Figure, show
 
-LIBRARIES: Final = "import fastapi, uvicorn, sqlalchemy.ext.asyncio, asyncpg, aiokafka"
+LIBRARIES: Final = "import os, fastapi, uvicorn, sqlalchemy.ext.asyncio, asyncpg, aiokafka; os._exit(0)"
 BESIDE: Final = "imports of its libraries"
 POLL_SECONDS: Final = 0.005
 
@@ -91,7 +91,7 @@ def _start(stack: Stack, service: str) -> Start:
 
 
 def _import_libraries() -> Start:
-    """An interpreter that imports the libraries and ends."""
+    """An interpreter that imports the libraries, and ends without taking itself down in order."""
     begun, before = time.perf_counter(), os.times()
     subprocess.run((sys.executable, "-c", LIBRARIES), check=True)
     wall, after = time.perf_counter() - begun, os.times()
