@@ -54,7 +54,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     writer, side_writer, reader = runtime.writer, runtime.side_writer, runtime.reader
     scheduler, wake = runtime.scheduler, runtime.relay.wake
     metrics.declare_sources(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(DeliveryContext(context, writer, side_writer, wake, integrations))

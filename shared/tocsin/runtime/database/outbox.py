@@ -76,13 +76,14 @@ class Outbox:
         `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
         it.
         """
-        rows = [self._row(event) for event in events]
+        rows = [self.row(event) for event in events]
         if received_at is not None:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def _row(self, event: Event) -> dict[str, Any]:
-        headers, value = encode(event, self.source)
+    def row(self, event: Event, value: bytes | None = None) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON (rendered here if None)."""
+        headers, value = encode(event, self.source, value)
         key = header(headers, "ce_subject")
         if not key:
             raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
