@@ -199,7 +199,7 @@ def _servers() -> Iterator[Servers]:
         with private_database("intake", folder, durable=True) as (database, url):
             asyncio.run(create_tables(url))
             noop, reference = Comparison("noop"), Comparison("transaction_per_request", url)
-            service, key = intake_part(url, folder, TOCSIN_LOG_LEVEL="warning")
+            service, key = intake_part(url, folder)
             with running(noop, folder) as one, running(reference, folder) as two, running(service, folder) as three:
                 yield Servers(
                     Server(noop.port, psutil.Process(one.pid)),

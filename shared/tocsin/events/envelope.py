@@ -90,7 +90,8 @@ def event_id(event: Event) -> UUID:
 def encode(event: Event, source: str, value: bytes | None = None) -> tuple[list[tuple[str, bytes]], bytes]:
     """Return (headers, value) of the record. `source` is the service, such as `intake`.
 
-    `value` is the event as JSON, if it is rendered already. A watermark is not a CloudEvent: its record has its type and its instant only.
+    `value` is the event as JSON, if it is rendered already. A watermark is not a CloudEvent: its record has its type
+    and its instant only.
     """
     if isinstance(event, Watermark):
         return [
