@@ -89,10 +89,9 @@ class Outbox:
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
-    @property
-    def headers_format(self) -> str:
-        """The packed headers of an event, as a format for PostgreSQL's `format` of id, type, ticket id and instant."""
-        return pack(attribute_headers(id="%1$s", type="%2$s", source=self.source, subject="%3$s", time="%4$s")).decode()
+    def headers(self, *, id: str, type: str, subject: str, time: str) -> bytes:
+        """The packed headers of an event that is already JSON."""
+        return pack(attribute_headers(id=id, type=type, source=self.source, subject=subject, time=time))
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
