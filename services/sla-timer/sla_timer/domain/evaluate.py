@@ -71,7 +71,7 @@ class _Walk:
                 self._applied, self._due = applied, due
                 return
             state.now = at
-            if at == change_at or at == fact_at:
+            if at in (change_at, fact_at):
                 if at == change_at:
                     self.version += 1
                     state.change_rules(self._policies.rules[self.version])

@@ -254,7 +254,7 @@ class TicketState:
         return (silence_at, "silence", None) if silence_at < due_at else (due_at, kind, due_clock)
 
     def fire_due(self, due: Due) -> Due:
-        """Record everything that is due by `now`, in order, and return what falls due next. `due` is what is due first."""
+        """Record everything that is due by `now`, `due` first, in order, and return what falls due next."""
         while True:
             at, kind, clock = due
             if at > self.now:
