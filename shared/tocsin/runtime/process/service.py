@@ -47,7 +47,7 @@ class Service:
     """Awaited once the database responds and is migrated, before anything starts; again if the database failed."""
 
     async def run(self) -> None:
-        """Serve until TERM or INT, then stop in order: accept no more work, finish, flush the outbox, leave the group.
+        """Serve until TERM or INT, then stop in order: accept no more work, finish, release the partitions, publish.
 
         Raises SystemExit(1) when the database is not migrated, a topic has the wrong partitions, the port is taken, or
         a part died: the supervisor starts the process again.
