@@ -92,12 +92,13 @@ class Outbox:
         `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
         it.
         """
-        rows = [self._row(event) for event in events]
+        rows = [self.row(event) for event in events]
         if received_at is not None:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def _row(self, event: Event) -> dict[str, Any]:
+    def row(self, event: Event) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON."""
         headers, value = encode(event, self.source)
         key = header(headers, "ce_subject")
         if not key:
