@@ -1,7 +1,6 @@
 """Facts and the passing of time in a real PostgreSQL: what is published is what the timeline says, each event once."""
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -265,17 +264,6 @@ async def test_each_explicit_step_says_who_requested_the_latest_escalation(world
         (2, "ida", "The customer called."),
         (3, "ida", "The customer called."),
     ]
-
-
-@pytest.mark.rule("0.10")
-async def test_an_agenda_item_without_details_can_still_be_read(world: TimerWorld) -> None:
-    await world.receive(*events("SR-1", [OPENED]))
-    _, [agenda] = await world.clocks_and_agendas()
-    assert {"assignee", "suggested_severity", "acknowledgements", "actor", "actor_reason"}.isdisjoint(
-        json.loads(agenda.events)[0]
-    )
-    await world.advance(moment("06-08 14:00"))
-    assert summaries(await world.outbox())[-1] == ("breached response", "06-08 14:00")
 
 
 @pytest.mark.rule("6.6", "6.7")

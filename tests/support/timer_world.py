@@ -81,7 +81,7 @@ class TimerWorld:
     async def sweep_unconfirmed(self, through: datetime, confirmed_through: datetime) -> None:
         """What has fallen due by `through` is published although the watermark is at `confirmed_through`."""
         for partition in range(PARTITIONS):
-            await sweep(self.context, partition, through=through, confirmed_through=confirmed_through)
+            await sweep(self.context, {partition: through}, confirmed_through=confirmed_through)
 
     async def store_policy(self, policy: Policy) -> None:
         """Another process is started with this policy. Its cache is its own."""

@@ -20,7 +20,7 @@ from tocsin.events.deadlines import (
     LadderStepVoided,
     RequestRerouted,
 )
-from tocsin.events.envelope import EVENT_TYPES, Event, decode, encode, event_id, event_type
+from tocsin.events.envelope import EVENT_TYPES, Event, attribute_headers, decode, encode, event_id, event_type
 from tocsin.events.errors import InvalidEventError
 from tocsin.events.escalations import (
     EscalationEvent,
@@ -121,6 +121,7 @@ __all__ = [
     "Withdraw",
     "WorkStoppage",
     "Workaround",
+    "attribute_headers",
     "decode",
     "derived_id",
     "encode",

@@ -97,16 +97,27 @@ def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
             ("ce_type", b"progress"),
             (WATERMARK_HEADER, render_instant(event.accepted_through).encode()),
         ], b""
-    attributes = {
-        "ce_specversion": "1.0",
-        "ce_id": str(event_id(event)),
-        "ce_type": event_type(event),
-        "ce_source": f"/tocsin/{source}",
-        "ce_subject": str(event.ticket_id),
-        "ce_time": render_instant(_time(event)),
-        "content-type": "application/json",
-    }
-    return [(name, text.encode()) for name, text in attributes.items()], event.model_dump_json().encode()
+    headers = attribute_headers(
+        id=str(event_id(event)),
+        type=event_type(event),
+        source=source,
+        subject=str(event.ticket_id),
+        time=render_instant(_time(event)),
+    )
+    return headers, event.model_dump_json().encode()
+
+
+def attribute_headers(*, id: str, type: str, source: str, subject: str, time: str) -> list[tuple[str, bytes]]:
+    """Return the headers of a record with these CloudEvents attributes. `source` is the service, such as `intake`."""
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id.encode()),
+        ("ce_type", type.encode()),
+        ("ce_source", f"/tocsin/{source}".encode()),
+        ("ce_subject", subject.encode()),
+        ("ce_time", time.encode()),
+        ("content-type", b"application/json"),
+    ]
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:

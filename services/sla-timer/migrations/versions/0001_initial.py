@@ -61,15 +61,19 @@ def upgrade() -> None:
         sa.Column("partition", sa.SmallInteger, nullable=False),
         sa.Column("next_at", INSTANT, nullable=False),
         sa.Column(
-            "events",
-            sa.LargeBinary,
-            nullable=False,
-            comment="JSON of the events to publish once they fall due, in order",
+            "due",
+            sa.Text,
+            comment="JSON of the events of `next_at`, rendered; null: `later` has them, not rendered yet",
         ),
+        sa.Column("later", sa.LargeBinary, nullable=False, comment="JSON of the other events, compact, in order"),
+        sa.Column("later_at", INSTANT),
         comment="What follows for each ticket if no further fact arrives",
         postgresql_with={"fillfactor": 70},
     )
-    op.create_index("agenda_due_idx", "agenda", ["partition", "next_at"])
+    op.create_index("agenda_due_idx", "agenda", ["partition", "next_at"], postgresql_where=sa.text("due IS NOT NULL"))
+    op.create_index(
+        "agenda_unrendered_idx", "agenda", ["partition", "next_at"], postgresql_where=sa.text("due IS NULL")
+    )
     op.create_table(
         "published_events",
         sa.Column("ticket_id", sa.Uuid, primary_key=True),

@@ -1,9 +1,9 @@
 """Maps timeline events to events of `tocsin.deadlines.v1`, with everything that consumers need. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from tocsin.business_time import to_datetime
@@ -57,6 +57,27 @@ class EventContext:
     severity: int
     historic_through: int | None
     confirmed_through: int
+
+
+class RenderedEvent(NamedTuple):
+    """A timeline event of the agenda in the form in which it is published once it is due.
+
+    `body` is the JSON of the event without its ticket. `ticket` is that of its ticket; None: as at the opening.
+    """
+
+    key: EventKey
+    body: bytes
+    ticket: bytes | None
+
+
+def rendered_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> RenderedEvent:
+    """Render an event of the agenda. It is confirmed: publishing it without a watermark says so when that happens."""
+    event = published_event(keyed, details, replace(context, confirmed_through=keyed.event.at))
+    return RenderedEvent(
+        key=keyed.key,
+        body=event.model_dump_json(exclude={"ticket"}).encode(),
+        ticket=None if event.ticket is context.ticket else event.ticket.model_dump_json().encode(),
+    )
 
 
 def published_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> DeadlineEvent:

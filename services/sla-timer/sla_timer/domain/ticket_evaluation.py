@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -11,7 +12,14 @@ from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.evaluate import evaluate
-from sla_timer.domain.event_mapping import EventContext, notice_event, published_event, voiding_event
+from sla_timer.domain.event_mapping import (
+    EventContext,
+    RenderedEvent,
+    notice_event,
+    published_event,
+    rendered_event,
+    voiding_event,
+)
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.published_ladder import PublishedLadder
@@ -99,7 +107,8 @@ class TicketEvaluation:
     """The result of evaluating a ticket. `policy_versions` is the number of policy versions it was evaluated with,
     `policies_in_force` how many of them had come into force by then.
 
-    `events` are to be published now, in order; `agenda` are those to publish once they fall due.
+    `events` are to be published now, in order; `agenda` are those to publish once they fall due, and `due_next` the
+    rendered ones of its first instant.
     """
 
     ticket_id: UUID
@@ -112,6 +121,7 @@ class TicketEvaluation:
     clocks: Sequence[ClockSummary]
     events: Sequence[PublishedEvent]
     agenda: Sequence[AgendaItem]
+    due_next: Sequence[RenderedEvent]
 
 
 def evaluate_ticket(
@@ -132,6 +142,7 @@ def evaluate_ticket(
         historic_through=None if record.historic_through is None else micros(record.historic_through),
         confirmed_through=confirmed,
     )
+    agenda = [AgendaItem(keyed, details.at(keyed.event.at)) for keyed in changes.agenda]
     return TicketEvaluation(
         ticket_id=record.ticket.ticket_id,
         partition=record.partition,
@@ -145,8 +156,15 @@ def evaluate_ticket(
             *_notices(record, log.facts[0].at, details, context),
             *_timeline_events(record, changes, until, details, context),
         ],
-        agenda=[AgendaItem(keyed, details.at(keyed.event.at)) for keyed in changes.agenda],
+        agenda=agenda,
+        due_next=render_next(agenda, context),
     )
+
+
+def render_next(agenda: Sequence[AgendaItem], context: EventContext) -> list[RenderedEvent]:
+    """Render the events of the first instant of an agenda."""
+    first = takewhile(lambda item: item.keyed.event.at == agenda[0].keyed.event.at, agenda)
+    return [rendered_event(keyed, details, context) for keyed, details in first]
 
 
 def _notices(

@@ -8,11 +8,12 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
+from sla_timer.domain.event_summary import EventSummary
 from sla_timer.domain.receipt import publishable_since
 from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import PublishedEvent, TicketEvaluation, TicketRecord, evaluate_ticket
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.reporting import is_timed, report_events, report_responses
+from sla_timer.handlers.reporting import report_events, report_responses
 from sla_timer.store.agenda import replace_agendas
 from sla_timer.store.clocks import replace_clocks
 from sla_timer.store.published_events import publish
@@ -51,7 +52,7 @@ async def evaluate_and_publish(
         report_events(
             context.clock,
             connection,
-            [(one.event, _publishable_since(context, by_ticket[one.event.ticket_id], one)) for one in published],
+            [_summarize(context, by_ticket[one.event.ticket_id], one) for one in published],
         )
         report_responses(connection, responded)
 
@@ -63,11 +64,13 @@ async def _store(connection: AsyncConnection, evaluations: Sequence[TicketEvalua
         await replace_agendas(connection, evaluations)
 
 
-def _publishable_since(context: TimerContext, record: TicketRecord, published: PublishedEvent) -> datetime:
-    key, event = published
-    if isinstance(key, NoticeKind) or not is_timed(event):
-        return event.at
-    return publishable_since(record, context.policies.history(record.ticket.customer.id), key, event.at)
+def _summarize(context: TimerContext, record: TicketRecord, published: PublishedEvent) -> tuple[EventSummary, datetime]:
+    """The event, and the instant since which it could have been published."""
+    summary = EventSummary.of(published.event)
+    if isinstance(published.key, NoticeKind) or not summary.is_timed:
+        return summary, summary.at
+    policies = context.policies.history(record.ticket.customer.id)
+    return summary, publishable_since(record, policies, published.key, summary.at)
 
 
 def _is_newly_responded(record: TicketRecord, evaluation: TicketEvaluation) -> bool:

@@ -1,59 +1,44 @@
 """Metrics and log lines about facts and published events, once their transaction has committed."""
 
+import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import (
-    ClockBreached,
-    ClockCancelled,
-    ClockEvent,
-    ClockMet,
-    ClockVoided,
-    ClockWarned,
-    DeadlineEvent,
-    Fact,
-    LadderExhausted,
-    LadderStepDue,
-    event_type,
-)
+from tocsin.events import Fact
 from tocsin.instants import render_instant
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.process.clock import TimeSource
 
 from sla_timer import metrics
+from sla_timer.domain.event_summary import EventSummary
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord
 
-log = structlog.get_logger(__name__)
+log = structlog.stdlib.get_logger(__name__)
 
-_FALLS_DUE: Final = (ClockWarned, ClockBreached, LadderStepDue, LadderExhausted)
-_OUTCOMES: Final[Mapping[type[DeadlineEvent], str]] = {
-    ClockMet: "met",
-    ClockBreached: "breached",
-    ClockCancelled: "cancelled",
-    ClockVoided: "voided",
+_OUTCOMES: Final[Mapping[str, str]] = {
+    "clock.met": "met",
+    "clock.breached": "breached",
+    "clock.cancelled": "cancelled",
+    "clock.voided": "voided",
 }
 
 
-def is_timed(event: DeadlineEvent) -> bool:
-    """Whether the lateness of this event is measured: it falls due, and is not history."""
-    return isinstance(event, _FALLS_DUE) and not event.historic
-
-
 def report_events(
-    clock: TimeSource, connection: AsyncConnection, events: Sequence[tuple[DeadlineEvent, datetime]]
+    clock: TimeSource, connection: AsyncConnection, events: Sequence[tuple[EventSummary, datetime]]
 ) -> None:
     """Count and log these events if and when the transaction commits. Each with the instant since which it was due."""
 
     def report() -> None:
         now = clock.now()
         for event, due_since in events:
-            _log(event)
             _count(event)
-            if is_timed(event):
+            if event.is_timed:
                 metrics.FIRE_LATENESS.observe(max(0.0, clock.lateness(due_since, now).total_seconds()))
+        _log([event for event, _ in events])
 
     if events:
         on_commit(connection, report)
@@ -84,24 +69,23 @@ def report_receipts(connection: AsyncConnection, facts: Iterable[Fact]) -> None:
         on_commit(connection, report)
 
 
-def _count(event: DeadlineEvent) -> None:
-    outcome = _OUTCOMES.get(type(event))
-    if outcome is None or not isinstance(event, ClockEvent):
-        return
-    if isinstance(event, ClockVoided) and event.kind == "warned":
+def _count(event: EventSummary) -> None:
+    outcome = _OUTCOMES.get(event.type)
+    if outcome is None or event.voids == "warned":
         return  # a warning is not an outcome
     counter = metrics.HISTORIC_OUTCOMES if event.historic else metrics.CLOCK_OUTCOMES
     counter.labels(event.clock, str(event.severity), outcome).inc()
 
 
-def _log(event: DeadlineEvent) -> None:
-    write = log.debug if event.historic else log.info
-    write(
-        "event_published",
-        type=event_type(event),
-        ticket_id=str(event.ticket_id),
-        cycle=event.cycle,
-        run=event.run,
-        at=render_instant(event.at),
-        **event.model_dump(include={"clock", "step", "reason"}, exclude_none=True),
+def _log(events: Sequence[EventSummary]) -> None:
+    """One line a batch: at one instant tens of thousands of events may be due. At level debug, one an event as well."""
+    log.info(
+        "events_published",
+        events=len(events),
+        types=dict(Counter(event.type for event in events)),
+        oldest_at=render_instant(min(event.at for event in events)),
     )
+    if log.is_enabled_for(logging.DEBUG):
+        for event in events:
+            fields = {name: value for name, value in event._asdict().items() if value is not None}
+            log.debug("event_published", **fields | {"ticket_id": str(event.ticket_id), "at": render_instant(event.at)})

@@ -4,51 +4,52 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from tocsin.business_time import micros
+from tocsin.business_time import micros, to_datetime
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
-from sla_timer.domain.event_mapping import EventContext, published_event
-from sla_timer.domain.ticket_evaluation import PublishedEvent
+from sla_timer.domain.event_mapping import EventContext, RenderedEvent
+from sla_timer.domain.ticket_evaluation import render_next
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import report_events
-from sla_timer.store.agenda import DueTicket, lock_due, partitions_with_due, remove_due
-from sla_timer.store.clocks import store_fired
-from sla_timer.store.published_events import publish
+from sla_timer.store.agenda import UnrenderedAgenda, earliest_instants, lock_unrendered, store_rendered
+from sla_timer.store.firing import fire, lock_due
 from sla_timer.store.tables import OFFSETS
 
-_BATCH: Final = 300
+_FIRED_TOGETHER: Final = 500
+_RENDERED_TOGETHER: Final = 100
+"""Rendering takes this process's time, and other tasks wait for it."""
 
 
 async def sweep(
-    context: TimerContext, partition: int, *, through: datetime, confirmed_through: datetime | None = None
+    context: TimerContext, throughs: Mapping[int, datetime], *, confirmed_through: datetime | None = None
 ) -> None:
-    """Publish the events of a partition that are due by `through`, in batches of one transaction each.
+    """Publish the events that are due by the instant of their partition, in batches of one transaction each.
 
     Events after `confirmed_through` are published as unconfirmed; None means that all are confirmed.
     """
-    while True:
-        async with context.writer.begin() as connection:
-            tickets = await lock_due(connection, partition=partition, through=through, limit=_BATCH)
-            if tickets:
-                await context.policies.refresh(connection)
-            events = [
-                event for ticket in tickets for event in _due_events(context, ticket, confirmed_through or through)
-            ]
-            published = await publish(connection, events, context.clock.now())
-            await store_fired(connection, [event for _, event in published])
-            await remove_due(connection, tickets)
-            report_events(context.clock, connection, [(event, event.at) for _, event in published])
-        if len(tickets) < _BATCH:
-            return
+    due = dict(throughs)
+    while due:
+        for partition, through in due.items():
+            await _fire_due(context, partition, through, confirmed_through or through)
+        # Only then, so that no event waits until others are rendered.
+        next_at = {partition: await _render_next(context, partition) for partition in due}
+        due = {number: through for number, through in due.items() if (at := next_at[number]) and at <= through}
 
 
-async def sweep_partitions(context: TimerContext, watermarks: Mapping[int, datetime | None]) -> None:
-    """Sweep the partitions that have events due by their watermark; usually there are none."""
+async def sweep_partitions(
+    context: TimerContext, watermarks: Mapping[int, datetime | None]
+) -> dict[int, datetime | None]:
+    """Sweep the partitions that have events due by their watermark; usually there are none.
+
+    Returns the earliest instant that is then on the agenda of each partition with a watermark; None: there is none.
+    """
     known = {partition: watermark for partition, watermark in watermarks.items() if watermark is not None}
-    async with context.writer.connect() as connection:
-        partitions = await partitions_with_due(connection, known)
-    for partition in partitions:
-        await sweep(context, partition, through=known[partition])
+    earliest = await _earliest_instants(context, known)
+    due = {number: through for number, through in known.items() if (at := earliest[number]) and at <= through}
+    if not due:
+        return earliest
+    await sweep(context, due)
+    return earliest | await _earliest_instants(context, due)
 
 
 async def sweep_all(context: TimerContext) -> None:
@@ -58,12 +59,53 @@ async def sweep_all(context: TimerContext) -> None:
     await sweep_partitions(context, {number: position.accepted_through for number, position in positions.items()})
 
 
-def _due_events(context: TimerContext, due: DueTicket, confirmed_through: datetime) -> list[PublishedEvent]:
+async def _earliest_instants(context: TimerContext, partitions: Mapping[int, datetime]) -> dict[int, datetime | None]:
+    async with context.writer.connect() as connection:
+        return await earliest_instants(connection, partitions)
+
+
+async def _fire_due(context: TimerContext, partition: int, through: datetime, confirmed_through: datetime) -> None:
+    while True:
+        async with context.writer.begin() as connection:
+            tickets = await lock_due(connection, partition=partition, through=through, limit=_FIRED_TOGETHER)
+            if tickets:
+                events = await fire(
+                    connection,
+                    tickets,
+                    through=through,
+                    confirmed_through=confirmed_through,
+                    published_at=context.clock.now(),
+                )
+                report_events(context.clock, connection, [(event, event.at) for event in events])
+        if len(tickets) < _FIRED_TOGETHER:
+            return
+
+
+async def _render_next(context: TimerContext, partition: int) -> datetime | None:
+    """Render the next events of the tickets whose last ones were published, and return the earliest of their instants.
+
+    None: there was no such ticket.
+    """
+    earliest = None
+    while True:
+        async with context.writer.begin() as connection:
+            agendas = await lock_unrendered(connection, partition=partition, limit=_RENDERED_TOGETHER)
+            if agendas:
+                await context.policies.refresh(connection)
+                await store_rendered(connection, [(agenda, _render(context, agenda)) for agenda in agendas])
+                first = to_datetime(min(agenda.next_events[0].keyed.event.at for agenda in agendas))
+                earliest = first if earliest is None else min(earliest, first)
+        if len(agendas) < _RENDERED_TOGETHER:
+            return earliest
+
+
+def _render(context: TimerContext, unrendered: UnrenderedAgenda) -> list[RenderedEvent]:
+    historic_through = unrendered.historic_through
     about = EventContext(
-        ticket=due.ticket,
-        policies=context.policies.history(due.ticket.customer.id),
-        severity=due.severity,
-        historic_through=None if due.historic_through is None else micros(due.historic_through),
-        confirmed_through=micros(confirmed_through),
+        ticket=unrendered.ticket,
+        policies=context.policies.history(unrendered.ticket.customer.id),
+        severity=unrendered.severity,
+        historic_through=None if historic_through is None else micros(historic_through),
+        confirmed_through=unrendered.next_events[0].keyed.event.at,
     )
-    return [PublishedEvent(keyed.key, published_event(keyed, details, about)) for keyed, details in due.due]
+    return render_next(unrendered.next_events, about)

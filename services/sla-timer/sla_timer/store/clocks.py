@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import ClockBreached, ClockEvent, ClockWarned, DeadlineEvent
-from tocsin.runtime.database import bulk
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.clock_counts import AT_RISK_SECONDS, MetCount, OpenClockCount, OpenClockState
@@ -62,22 +60,6 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
             "outcomes": [clock.outcome_at for _, clock in clocks],
         },
     )
-
-
-async def store_fired(connection: AsyncConnection, events: Sequence[DeadlineEvent]) -> None:
-    """Store what these events, which occurred because time passed, say of their clocks: breached or warned."""
-    breaches = [
-        _key(event) | {"state": ClockOutcome.BREACHED.value, "historic": event.historic, "outcome_at": event.at}
-        for event in events
-        if isinstance(event, ClockBreached)
-    ]
-    warnings = [_key(event) | {"warned": True} for event in events if isinstance(event, ClockWarned)]
-    await bulk.update(connection, CLOCKS, breaches)
-    await bulk.update(connection, CLOCKS, warnings)
-
-
-def _key(event: ClockEvent) -> dict[str, Any]:
-    return {"ticket_id": event.ticket_id, "cycle": event.cycle, "clock": event.clock}
 
 
 async def count_open_clocks(

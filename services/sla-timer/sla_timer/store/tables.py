@@ -83,8 +83,11 @@ AGENDA = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("partition", SmallInteger, nullable=False),
     _instant("next_at"),
-    Column("events", LargeBinary, nullable=False, comment="JSON of the events to publish once they fall due, in order"),
-    Index("agenda_due_idx", "partition", "next_at"),
+    Column("due", Text, comment="JSON of the events of `next_at`, rendered; null: `later` has them, not rendered yet"),
+    Column("later", LargeBinary, nullable=False, comment="JSON of the other events, compact, in order"),
+    _instant("later_at", nullable=True),
+    Index("agenda_due_idx", "partition", "next_at", postgresql_where=text("due IS NOT NULL")),
+    Index("agenda_unrendered_idx", "partition", "next_at", postgresql_where=text("due IS NULL")),
     comment="What follows for each ticket if no further fact arrives",
     postgresql_with={"fillfactor": 70},
 )

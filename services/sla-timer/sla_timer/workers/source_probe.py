@@ -51,7 +51,7 @@ class SourceProbe:
         for partition in sorted(self.silent_partitions):
             watermark = positions[partition].accepted_through
             if watermark is not None:
-                await sweep(self._context, partition, through=now, confirmed_through=watermark)
+                await sweep(self._context, {partition: now}, confirmed_through=watermark)
 
     def _set_silent(self, partitions: frozenset[int]) -> None:
         if partitions != self.silent_partitions:

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tocsin.events import Event, encode
+from tocsin.events import Event, attribute_headers, encode
 from tocsin.runtime.database.bulk import insert
 from tocsin.runtime.kafka.client import PARTITIONS, partition_of
 from tocsin.runtime.kafka.record_headers import header, pack
@@ -88,6 +88,11 @@ class Outbox:
             raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
+
+    @property
+    def headers_format(self) -> str:
+        """The packed headers of an event, as a format for PostgreSQL's `format` of id, type, ticket id and instant."""
+        return pack(attribute_headers(id="%1$s", type="%2$s", source=self.source, subject="%3$s", time="%4$s")).decode()
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
