@@ -5,13 +5,14 @@ BIN := .venv/bin
 SERVICES := shared services/intake services/sla-timer services/escalator services/notifier
 OURS := $(SERVICES) deploy/local tools
 STAMP := .venv/installed
+REFERENCES := .venv/bench/installed
 # Without cached bytecode, each of the many processes of the tests compiles everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench-domain bench-intake bench-notifier stories faults rules asyncapi mail-pictures
+.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench stories faults rules asyncapi mail-pictures
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,14 +48,8 @@ torture: setup  ## run all tests, the slow ones too, with ten times the random c
 fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100
 	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 3 --dist loadgroup tests/slow/test_api_fuzz.py
 
-bench-domain: setup  ## measure how fast timelines are computed, against the requirement
-	@PYTHONPATH=tests $(BIN)/python -m bench.domain
-
-bench-intake: setup  ## measure tickets and events per second of one worker, beside a FastAPI no-op
-	@PYTHONPATH=tests $(BIN)/python -m bench.intake
-
-bench-notifier: setup  ## measure mails per second in a burst and the latency of one, beside plain aiosmtplib
-	@PYTHONPATH=tests $(BIN)/python -m bench.notifier
+bench: setup $(REFERENCES)  ## measure everything beside its references, write docs/performance.md: make bench ONLY=mail,idle ROUNDS=2
+	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
 
 rules: setup  ## list each clause of docs/rules.md with the tests that prove it
 	@PYTHONPATH=tests $(BIN)/python -m support.rule_index
@@ -84,6 +79,7 @@ lock: setup  ## resolve deploy/requirements*.lock again from the pyproject.toml 
 	$(BIN)/python deploy/dependencies.py list $(SERVICES) | $(UV_COMPILE) --output-file deploy/requirements.lock -
 	$(BIN)/python deploy/dependencies.py list | $(UV_COMPILE) --output-file deploy/requirements-dev.lock \
 		--constraint deploy/requirements.lock deploy/requirements-dev.in -
+	$(UV_COMPILE) --output-file deploy/requirements-bench.lock deploy/requirements-bench.in
 	echo hatchling | $(UV_COMPILE) --constraint deploy/requirements-dev.lock --output-file deploy/docker/build.lock -
 
 # pip rejects editable packages with --require-hashes. So install the hashed packages first (our build backend is one of
@@ -95,4 +91,11 @@ $(STAMP): deploy/requirements-dev.lock $(addsuffix /pyproject.toml,$(OURS))
 	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r deploy/requirements-dev.lock || \
 		{ echo "packages could not be installed: see the error of pip above, check the network or the package mirror, then run make setup again." >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ,$(OURS))
+	@touch $@
+
+# What `make bench` compares with has its own environment, so that the product's versions stay as they are.
+$(REFERENCES): deploy/requirements-bench.lock $(STAMP)
+	@test -x .venv/bench/bin/python || $(PYTHON) -m venv .venv/bench
+	@echo "installing the references into .venv/bench ..."
+	@.venv/bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/requirements-bench.lock
 	@touch $@

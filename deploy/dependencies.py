@@ -21,7 +21,7 @@ SERVICES = ("shared", "services/intake", "services/sla-timer", "services/escalat
 PACKAGES = (*SERVICES, "deploy/local", "tools")
 LOADED_BY_NAME = ("asyncpg", "tzdata", "email-validator")  # by a URL, by zoneinfo, by pydantic
 LOCKS = {"deploy/requirements.lock": SERVICES, "deploy/requirements-dev.lock": PACKAGES}
-HASHED = (*LOCKS, "deploy/docker/build.lock")
+HASHED = (*LOCKS, "deploy/requirements-bench.lock", "deploy/docker/build.lock")
 HASHED_PIN = re.compile(r"[\w.\[\],-]+==[^\s;]+( *;.*?)?( +--hash=sha256:[0-9a-f]{64})+( +#.*)?")
 
 

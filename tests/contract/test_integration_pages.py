@@ -14,7 +14,7 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 import pytest
-from intake.__main__ import app
+from intake.commands.app import app
 from intake.domain.webhooks.adapters.registry import ADAPTERS
 from intake.domain.webhooks.config.integrations import Defaults, Integration, Integrations, load_integrations
 from intake.domain.webhooks.dry_run import DryRun

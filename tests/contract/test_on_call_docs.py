@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from notifier.__main__ import app
+from notifier.commands.app import app
 from tocsin.directory import Directory, load_directory
 from typer.testing import CliRunner
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from intake.__main__ import app
+from intake.commands.app import app
 from intake.domain.mail import MAX_MAIL_BYTES, IgnoredReason
 from intake.store import tables
 from sqlalchemy import func, select

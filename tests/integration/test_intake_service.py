@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from intake.__main__ import app
+from intake.commands.app import app
 from intake.store.tables import WEBHOOK_DELIVERIES
 from intake.store.webhooks import WebhookStore
 from sqlalchemy import func, select, text

@@ -9,7 +9,7 @@ import pytest
 import sla_timer.store.tables
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from intake.__main__ import app
+from intake.commands.app import app
 from sqlalchemy import Connection, MetaData, delete
 from sqlalchemy.exc import DBAPIError
 from support.intake_world import command_environment

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from notifier.__main__ import app
+from notifier.commands.app import app
 from notifier.domain.delivery import Delivery
 from notifier.store import journal, reports, unmatched_reports
 from notifier.store.tables import JOURNAL

@@ -349,3 +349,61 @@ async def test_a_client_rejected_before_its_body_arrived_gets_the_response_inste
     assert head.startswith(b"HTTP/1.1 415 ")
     assert b"\r\nconnection: close\r\n" in head.lower()
     assert b"application/json" in rest
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """Responds with the path and the body in several parts; without their length for /chunked."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message["body"], message.get("more_body", False)
+    content = scope["path"].encode() + b"=" + body + b";"
+    length = [] if scope["path"] == "/chunked" else [(b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    await send({"type": "http.response.body", "body": content, "more_body": True})
+    await send({"type": "http.response.body"})
+
+
+def plain(path: bytes, body: bytes, *more: bytes) -> bytes:
+    lines = (b"POST " + path + b" HTTP/1.1", b"Host: x", b"Content-Length: %d" % len(body), *more)
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+async def test_requests_of_one_connection_are_answered_in_their_order_however_they_are_cut() -> None:
+    by_h11 = REQUEST.replace(b"Host: x", b"Host: x\r\nX-Tab: a\tb")
+    last = plain(b"/last", b"e" * 200_000, b"Connection: close")
+    whole = plain(b"/a", b"abc") + by_h11 + plain(b"/b", b"") + plain(b"/chunked", b"d" * 100) + by_h11 + last
+    cuts = ([], [20], [len(plain(b"/a", b"ab"))], [3, 90, 91, 150, 260, 400], list(range(0, 500, 7)))
+    async with serving(echo) as port:
+        received = [
+            await exchange(port, *(whole[begin:end] for begin, end in zip([0, *cut], [*cut, len(whole)], strict=True)))
+            for cut in cuts
+        ]
+    for response in received:
+        assert response.count(b"HTTP/1.1 200 ") == 6
+        assert response.endswith(b"/last=" + b"e" * 200_000 + b";")
+        assert re.findall(rb"(/[a-z]*)=", response) == [b"/a", b"/", b"/b", b"/chunked", b"/", b"/last"]
+
+
+async def test_a_body_that_the_application_does_not_read_is_not_taken_for_a_request() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+    seen: list[str] = []
+
+    async def ignoring(scope: Scope, _: Receive, send: Send) -> None:
+        seen.append(scope["path"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    head, body = plain(b"/first", hidden * 2).split(b"\r\n\r\n", 1)
+    async with serving(ignoring) as port:
+        await exchange(port, head + b"\r\n\r\n", body[:20], body[20:] + plain(b"/second", b"", b"Connection: close"))
+    assert seen == ["/first", "/second"]
+
+
+async def test_a_response_header_cannot_contain_a_line_break() -> None:
+    async def splitting(_: Scope, __: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"x", b"a\r\nSet-Cookie: b")]})
+
+    async with serving(splitting) as port:
+        response = await exchange(port, REQUEST)
+    assert b"Set-Cookie" not in response

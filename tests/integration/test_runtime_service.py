@@ -25,11 +25,13 @@ from tocsin_local.loopback import free_port
 pytestmark = pytest.mark.long
 
 MAIN = """
+import sys
 from dataclasses import replace
 from support.runtime_world import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX, RecordingHandler
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.commands import service_commands
+from tocsin.runtime.process.serve import serve
 from tocsin.runtime.process.service import Service
 from tocsin.runtime.process.settings import ServiceSettings
 
@@ -40,7 +42,10 @@ def build(settings: ServiceSettings) -> Service:
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, RecordingHandler().on_batch)
     return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
 
-service_commands("bell", "Rings", ServiceSettings, build, outbox, None)()
+if len(sys.argv) > 1:
+    service_commands("bell", "Rings", outbox, None)()
+else:
+    serve("bell", ServiceSettings, build)
 """
 ENV = """
 from support.runtime_world import metadata

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from intake.__main__ import app
+from intake.commands.app import app
 from typer.testing import CliRunner
 
 KEEP = 75

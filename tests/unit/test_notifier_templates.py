@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from notifier.__main__ import app
+from notifier.commands.app import app
 from notifier.domain.rendering import TEMPLATES, MailTemplates
 from notifier.domain.template_check import check_templates
 from notifier.service import build

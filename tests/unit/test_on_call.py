@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 from notifier import metrics
-from notifier.__main__ import app
 from notifier.api import on_call as on_call_api
+from notifier.commands.app import app
 from notifier.domain.on_call import OnCall, calendar_shifts, held_roles, on_call, seconds_to_gap, unknown_events
 from notifier.service import build
 from notifier.settings import Settings

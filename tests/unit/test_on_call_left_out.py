@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from notifier import metrics
-from notifier.__main__ import app
+from notifier.commands.app import app
 from notifier.domain.on_call import UnreadableEventCounts, left_out_counts, unreadable_events
 from prometheus_client import REGISTRY
 from support.calendar_feed import read_in_process

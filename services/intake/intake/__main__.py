@@ -1,31 +1,26 @@
 """`python -m intake`: serve; `migrate`; `republish --since T`; `keys`; `mail`; `hooks`."""
 
 import gc
+import sys
 
-if __name__ == "__main__":
-    gc.disable()  # until all modules are imported (see service_commands): it would take a quarter of the start
 
-from tocsin.runtime.process.commands import service_commands
+def main() -> None:
+    """Serve, or run a command. The imports are here because a serving process needs no command line parser, which
+    would be a tenth of its start.
+    """
+    if len(sys.argv) > 1:
+        from intake.commands.app import app
 
-from intake.commands import hooks, keys
-from intake.commands.mail import mail as mail_command
-from intake.handlers.republish import stored_events
-from intake.service import build
-from intake.settings import Settings
-from intake.store.tables import OUTBOX
+        app()
+        return
+    gc.disable()  # until all modules are imported (see `serve`): it would take a quarter of the start
+    from tocsin.runtime.process.serve import serve
 
-app = service_commands(
-    "intake",
-    "Store tickets and their events, and publish them.",
-    Settings,
-    build,
-    OUTBOX,
-    stored_events,
-)
-app.command("mail")(mail_command)
-app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")
-app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
+    from intake.service import build
+    from intake.settings import Settings
+
+    serve("intake", Settings, build)
 
 
 if __name__ == "__main__":
-    app()
+    main()

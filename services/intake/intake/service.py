@@ -12,7 +12,7 @@ from tocsin.sources.policy_file import configured_policy
 from intake import metrics
 from intake.api import ack, batch, events, mail, tickets, webhooks
 from intake.api.problems import add_error_handler
-from intake.api.webhook_size import WebhookSizeMiddleware
+from intake.api.webhook_size import OversizedWebhooks
 from intake.domain.mail import MAX_MAIL_BYTES
 from intake.handlers.context import IngestContext
 from intake.handlers.idempotency import expire_keys
@@ -70,7 +70,8 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
         None,
         [
-            tickets.router(policy, queue, reader),
+            tickets.write_router(policy, queue),
+            tickets.router(reader),
             batch.router(policy, BatchWriter(context, writer, wake)),
             events.router(queue),
             ack.router(context, writer, reader, wake, settings.links),
@@ -82,9 +83,9 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
         notes={"integrations": integrations.note},
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
+        on_too_large=OversizedWebhooks(integrations),
     )
     add_error_handler(app)
-    app.add_middleware(WebhookSizeMiddleware, integrations=integrations)
     return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)
 
 

@@ -1,30 +1,26 @@
 """`python -m notifier`: serve, or one of the commands."""
 
 import gc
+import sys
 
-if __name__ == "__main__":
-    gc.disable()  # until all modules are imported (see service_commands): it would take a quarter of the start
 
-from tocsin.runtime.process.commands import service_commands
+def main() -> None:
+    """Serve, or run a command. The imports are here because a serving process needs no command line parser, which
+    would be a tenth of its start.
+    """
+    if len(sys.argv) > 1:
+        from notifier.commands.app import app
 
-from notifier.commands.bounce import bounce
-from notifier.commands.on_call import directory_app, who
-from notifier.commands.templates import check_templates
-from notifier.commands.unmatched import unmatched
-from notifier.service import build
-from notifier.settings import Settings
-from notifier.store.journal import events_since
-from notifier.store.tables import OUTBOX
+        app()
+        return
+    gc.disable()  # until all modules are imported (see `serve`): it would take a quarter of the start
+    from tocsin.runtime.process.serve import serve
 
-app = service_commands(
-    "notifier", "Mail the right person, once, and keep the proof.", Settings, build, OUTBOX, events_since
-)
-app.command("bounce")(bounce)
-app.command("unmatched")(unmatched)
-app.command("who")(who)
-app.add_typer(directory_app, name="directory")
-app.command("check-templates")(check_templates)
+    from notifier.service import build
+    from notifier.settings import Settings
+
+    serve("notifier", Settings, build)
 
 
 if __name__ == "__main__":
-    app()
+    main()

@@ -1,40 +1,26 @@
 """`python -m sla_timer`: serve; `simulate`; `migrate`; `republish --since T`."""
 
 import gc
-
-if __name__ == "__main__":
-    gc.disable()  # until all modules are imported (see service_commands): it would take a quarter of the start
-
 import sys
-from pathlib import Path
-from typing import Annotated
-
-import typer
-from tocsin.runtime.process.commands import service_commands
-
-from sla_timer.commands.simulate import simulate_file
-from sla_timer.service import build
-from sla_timer.settings import Settings
-from sla_timer.store.published_events import published_since
-from sla_timer.store.tables import OUTBOX
-
-app = service_commands(
-    "sla_timer", "Schedule and fire the deadlines of every ticket.", Settings, build, OUTBOX, published_since
-)
 
 
-@app.command("simulate")
-def simulate(
-    file: Annotated[
-        str, typer.Argument(help="A JSON file with one simulation, or with one per line; `-` is standard input.")
-    ] = "-",
-    policy: Annotated[
-        Path | None, typer.Option(help="A policy to use instead of the configured or shipped one.")
-    ] = None,
-) -> None:
-    """Compute timelines from facts: what falls due when, and why. Needs no Kafka and no database."""
-    sys.exit(simulate_file(file, policy))
+def main() -> None:
+    """Serve, or run a command. The imports are here because a serving process needs no command line parser, which
+    would be a tenth of its start.
+    """
+    if len(sys.argv) > 1:
+        from sla_timer.commands.app import app
+
+        app()
+        return
+    gc.disable()  # until all modules are imported (see `serve`): it would take a quarter of the start
+    from tocsin.runtime.process.serve import serve
+
+    from sla_timer.service import build
+    from sla_timer.settings import Settings
+
+    serve("sla_timer", Settings, build)
 
 
 if __name__ == "__main__":
-    app()
+    main()

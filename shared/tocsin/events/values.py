@@ -4,8 +4,9 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from tocsin.described_model import DescribedModel
 from tocsin.instants import Instant
 
 Count = Annotated[int, Field(ge=1)]
@@ -64,13 +65,13 @@ class FactType(StrEnum):
     ASSIGNED = "assigned"
 
 
-class FrozenModel(BaseModel):
+class FrozenModel(DescribedModel):
     """A frozen model that ignores unknown fields, so that old readers accept the fields that new writers add.
 
     A docstring below a field describes it in the JSON Schema.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Contact(FrozenModel):

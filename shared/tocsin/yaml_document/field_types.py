@@ -9,19 +9,20 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import core_schema
 
 from tocsin.business_time import DAY, HOUR, MINUTE, load_zone
 from tocsin.characters import canonical_id, check_line
+from tocsin.described_model import DescribedModel
 from tocsin.yaml_document.errors import field_error
 
 
-class YamlModel(BaseModel):
+class YamlModel(DescribedModel):
     """A mapping of a document: frozen, strict, unknown fields are errors. A docstring below a field describes it."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 @dataclass(frozen=True, slots=True)

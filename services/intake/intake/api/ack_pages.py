@@ -7,11 +7,11 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from tocsin.acknowledgement import AcknowledgementLink, NotifiedPerson
 from tocsin.events import Fact
 from tocsin.instants import display_instant
@@ -19,9 +19,6 @@ from tocsin.instants import display_instant
 from intake.handlers.acknowledgement import TicketLink
 
 _STYLE: Final = (files("intake") / "templates" / "page.css").read_text()
-_TEMPLATE: Final = Environment(
-    loader=PackageLoader("intake", "templates"), undefined=StrictUndefined, autoescape=True
-).get_template("page.html.j2")
 _MAX_LENGTH: Final = 300
 _MAX_LINES: Final = 5
 
@@ -44,7 +41,15 @@ class Page:
 
 def render_page(page: Page) -> str:
     """The page as an HTML document."""
-    return _TEMPLATE.render(page=page, style=_STYLE)
+    return str(_template().render(page=page, style=_STYLE))
+
+
+@cache
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: with its template it takes 20 ms of a start
+
+    environment = Environment(loader=PackageLoader("intake", "templates"), undefined=StrictUndefined, autoescape=True)
+    return environment.get_template("page.html.j2")
 
 
 def link_page(found: TicketLink) -> Page:

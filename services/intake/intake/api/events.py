@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter
 from tocsin.events import ticket_id as id_of
 from tocsin.runtime.http.authentication import MayWrite
+from tocsin.runtime.http.direct_route import DirectRoute
 from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
@@ -37,7 +38,7 @@ _DOCUMENTED: Final[dict[str, Any]] = {
 
 def router(queue: WriteQueue) -> APIRouter:
     """The routes. Events are written through `queue`."""
-    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=DirectRoute)
 
     @routes.post("/{ticket_id}/events", summary="Record an event", **_DOCUMENTED)
     async def post_event(caller: MayWrite, ticket_id: TicketId, key: RequestKey, body: JsonBody) -> JsonResponse:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import ticket_id as id_of
 from tocsin.policy import Policy
 from tocsin.runtime.http.authentication import MayRead, MayWrite
+from tocsin.runtime.http.direct_route import DirectRoute
 from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.openapi import link
 from tocsin.runtime.http.responses import JsonResponse
@@ -44,9 +45,9 @@ _TICKET_LINKS: Final = {
 _TICKET: Final[dict[str, Any]] = {"model": TicketWithFactsResponse, "description": "The ticket"}
 
 
-def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
-    """The routes. Tickets are written through `queue` and read through `reader`."""
-    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
+def write_router(policy: Policy, queue: WriteQueue) -> APIRouter:
+    """The route that creates tickets, through `queue`."""
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"], route_class=DirectRoute)
 
     @routes.post(
         "",
@@ -64,6 +65,13 @@ def router(policy: Policy, queue: WriteQueue, reader: AsyncEngine) -> APIRouter:
         request = validate_ticket(TicketRequest, body, policy)
         created = await queue.create_ticket(CreateTicket(caller.tenant, request, key))
         return JsonResponse(TicketResponse.of(created.ticket).model_dump(mode="json"), 201 if created.created else 200)
+
+    return routes
+
+
+def router(reader: AsyncEngine) -> APIRouter:
+    """The routes that read tickets, through `reader`."""
+    routes = APIRouter(prefix="/v1/tickets", tags=["tickets"])
 
     @routes.get(
         "",

@@ -2,7 +2,7 @@
 
 import structlog
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
 from intake import metrics
 from intake.api.webhooks import PREFIX
@@ -12,28 +12,18 @@ from intake.sources.integrations_file import IntegrationsFile
 log = structlog.get_logger(__name__)
 
 
-class WebhookSizeMiddleware:
-    """Counts and logs 413 responses to configured webhooks; add it outside the middleware that enforces the limit."""
+class OversizedWebhooks:
+    """Counts and logs a request that was too large, if it is a delivery to a configured webhook."""
 
-    def __init__(self, app: ASGIApp, integrations: IntegrationsFile) -> None:
-        self._app = app
+    def __init__(self, integrations: IntegrationsFile) -> None:
         self._integrations = integrations
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        provider, _, tenant = scope.get("path", "").removeprefix(f"{PREFIX}/").partition("/")
-
-        async def sending(message: Message) -> None:
-            if (
-                message["type"] == "http.response.start"
-                and message["status"] == 413
-                and self._is_known(provider, tenant)
-            ):
-                metrics.HOOK_DELIVERIES.labels(provider, "too_large").inc()
-                length = Headers(scope=scope).get("content-length", "")[:20]
-                log.warning("webhook_too_large", provider=provider, tenant=tenant, content_length=length)
-            await send(message)
-
-        await self._app(scope, receive, sending if scope["type"] == "http" else send)
+    def __call__(self, scope: Scope) -> None:
+        provider, _, tenant = scope["path"].removeprefix(f"{PREFIX}/").partition("/")
+        if self._is_known(provider, tenant):
+            metrics.HOOK_DELIVERIES.labels(provider, "too_large").inc()
+            length = Headers(scope=scope).get("content-length", "")[:20]
+            log.warning("webhook_too_large", provider=provider, tenant=tenant, content_length=length)
 
     def _is_known(self, provider: str, tenant: str) -> bool:
         current = self._integrations.last_valid()

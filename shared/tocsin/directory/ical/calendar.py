@@ -8,8 +8,6 @@ from itertools import chain, islice
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from icalendar import Component
-
 from tocsin.business_time import load_zone
 from tocsin.directory.errors import ICalendarError, UnreadableEventError
 from tocsin.directory.ical.event import EventPart, EventZones, read_event, read_property_time
@@ -229,6 +227,8 @@ def _is_valid_header(text: str) -> bool:
     if line is None:
         return False
     try:
+        from icalendar import Component  # here: most processes start without a calendar, and it takes 15 ms
+
         kind: Any = Component.types_factory.for_property(line.name, line.parameters.get("VALUE"))
         kind.from_ical(line.value)
     except Exception:  # the library raises many kinds

@@ -10,8 +10,6 @@ from io import BytesIO
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
-
 from tocsin.business_time import load_zone, zone_names
 from tocsin.directory.errors import UnreadableEventError
 from tocsin.directory.ical.calendar_time import read_time
@@ -240,6 +238,8 @@ def _iana_names() -> dict[str, str]:
 
 @lru_cache
 def _windows_names() -> dict[str, str]:
+    from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON  # here: see `calendar._is_valid_header`
+
     return {name.casefold(): zone for name, zone in WINDOWS_TO_OLSON.items()}
 
 

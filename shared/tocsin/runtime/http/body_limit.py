@@ -106,6 +106,8 @@ class RequestBody:
 
     async def drain(self, seconds: float) -> bool:
         """Discard the rest of the body for at most `seconds`. True if the whole body has arrived."""
+        if self._complete:
+            return True
         if "expect" in self._headers:
             return self._complete  # the client waits for 100 Continue and has not sent the body
         try:

@@ -5,15 +5,18 @@ import sys
 from collections.abc import MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import unquote
 from weakref import WeakKeyDictionary
 
 import h11
 import orjson
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from tocsin.runtime.http.limits_middleware import LINGER_SECONDS
+from tocsin.runtime.http.plain_request import PlainCycle, PlainRequest, read_plain_request
 from tocsin.runtime.http.problems import MEDIA_TYPE, Problem
 from tocsin.runtime.http.strict_lines import make_strict
 
@@ -33,6 +36,10 @@ class BoundedH11(H11Protocol):
 
     _timer: asyncio.TimerHandle | None = None
     _refused = False
+    _missing = 0
+    """Bytes of a plain request's body that have not arrived."""
+    _later = b""
+    """What arrived after a plain request, before its response was complete."""
 
     def __init__(
         self,
@@ -59,15 +66,94 @@ class BoundedH11(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._refused:
             return
-        super().data_received(data)
-        self._expect_headers()
+        if self._plain_cycle is not None:
+            self._receive_body(data)
+            return
+        request = read_plain_request(data) if self._is_between_requests else None
+        if request is not None:
+            self._receive_plain(request, data)
+        else:
+            super().data_received(data)
+            self._expect_headers()
         self._update_idle()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._later and self._plain_cycle is None and not self.transport.is_closing():
+            later, self._later = self._later, b""
+            self.data_received(later)
         if self._has_partial_request:  # it arrived together with the request whose response was just sent
             self._expect_headers()
         self._update_idle()
+
+    @property
+    def _is_between_requests(self) -> bool:
+        return self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE and not self._has_partial_request
+
+    @property
+    def _plain_cycle(self) -> PlainCycle | None:
+        """The plain request in progress, if any: its response is not complete, or a part of its body is missing."""
+        if isinstance(self.cycle, PlainCycle) and (self._missing or not self.cycle.response_complete):
+            return self.cycle
+        return None
+
+    def _receive_plain(self, request: PlainRequest, data: bytes) -> None:
+        """Start a plain request, as uvicorn starts one that h11 has read."""
+        self._unset_keepalive_if_required()
+        self._cancel_timer()
+        raw_path, _, query_string = request.target.partition(b"?")
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": request.method,
+            "root_path": "",
+            "path": unquote(raw_path.decode()),
+            "raw_path": raw_path,
+            "query_string": query_string,
+            "headers": request.headers,
+            "state": self.app_state.copy(),
+        }
+        self.headers = request.headers
+        self.cycle = PlainCycle(
+            scope=self.scope,
+            conn=self.conn,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self.on_response_complete,
+        )
+        self._missing = request.length
+        if not request.length:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
+        self._receive_body(data[request.size :])
+        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _receive_body(self, data: bytes) -> None:
+        """Hand a part of a plain request's body to the application; keep what follows it for later."""
+        if part := data[: self._missing]:
+            self._missing -= len(part)
+            if not self.cycle.response_complete:  # otherwise nobody reads the rest
+                self.cycle.body += part
+                self.cycle.more_body = self._missing > 0
+                self.cycle.message_event.set()
+        if after := data[len(part) :]:
+            if self._plain_cycle is None:
+                self.data_received(after)
+                return
+            self._later += after
+        if after or len(self.cycle.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_timer()
@@ -125,7 +211,7 @@ class BoundedH11(H11Protocol):
         """Start the timer at the connection or the first byte; cancel it when the headers are complete."""
         if self._refused:
             return
-        if self.conn.their_state is not h11.IDLE:
+        if self.conn.their_state is not h11.IDLE or self._plain_cycle is not None:
             self._cancel_timer()
         elif self._timer is None:
             self._timer = self.loop.call_later(HEADER_SECONDS, self._time_out)

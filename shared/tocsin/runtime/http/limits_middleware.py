@@ -1,6 +1,6 @@
 """The outermost ASGI middleware: limits that hold for every route, and a response for every uncaught error."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
 from urllib.parse import unquote_plus, unquote_to_bytes
 
@@ -31,6 +31,10 @@ _NEVER_SHED: Final = ("/livez", "/readyz", "/metrics")
 _RESPONSE_HEADERS: Final = "tocsin.headers"
 
 
+OnTooLarge = Callable[[Scope], None]
+"""Called with the scope of a request that got 413."""
+
+
 def add_headers(scope: MutableMapping[str, Any], headers: Mapping[str, str]) -> None:
     """Add headers to the response of this request, whatever the response will be."""
     scope.setdefault(_RESPONSE_HEADERS, {}).update(headers)
@@ -43,8 +47,15 @@ class LimitsMiddleware:
     prefixes a body need not be JSON, and the address need not be UTF-8.
     """
 
-    def __init__(self, app: ASGIApp, limits: Mapping[str, int], free_form: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Mapping[str, int],
+        free_form: tuple[str, ...] = (),
+        on_too_large: OnTooLarge | None = None,
+    ) -> None:
         self.app = app
+        self._on_too_large = on_too_large
         self._limits = sorted(limits.items(), key=lambda entry: -len(entry[0]))
         self._free_form = free_form
         self._bodies = BodyPool()
@@ -61,12 +72,16 @@ class LimitsMiddleware:
             nonlocal response_started, closes
             if message["type"] == "http.response.start":
                 response_started = True
-                headers = MutableHeaders(raw=list(message.get("headers", ())))
-                headers.update(scope.get(_RESPONSE_HEADERS, {}))
+                more = scope.get(_RESPONSE_HEADERS, {})
                 closes = not await body.drain(0)
                 if closes:
-                    headers["Connection"] = "close"  # the rest of the body is not worth waiting for
-                message["headers"] = headers.raw
+                    more = {**more, "Connection": "close"}  # the rest of the body is not worth waiting for
+                if more:
+                    headers = MutableHeaders(raw=list(message.get("headers", ())))
+                    headers.update(more)
+                    message["headers"] = headers.raw
+                if message["status"] == 413 and self._on_too_large is not None:
+                    self._on_too_large(scope)
             elif closes and not message.get("more_body", False):
                 # Closing at once would reset the connection while the client still sends, and lose the response.
                 await send({**message, "more_body": True})

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
-
 from tocsin.runtime.http.authentication import UNAUTHORIZED
 from tocsin.runtime.http.problems import MEDIA_TYPE, SCHEMA, Problem, invalid_fields
 from tocsin.validation import FieldError
@@ -69,21 +67,14 @@ _WITH_BODY: Final = ("400", "408", "413", "415", "422")
 _WITHOUT_BODY: Final = error_response("Every invalid parameter by name", _UNKNOWN_PARAMETER)
 
 
-class Application(FastAPI):
-    """FastAPI whose /openapi.json lists the errors of each call, besides those that its route declares itself."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The document, built at the first request for it."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
-            for path, item in document["paths"].items():
-                for operation in item.values():
-                    for status in _error_statuses(path, operation):
-                        operation["responses"].setdefault(status, _EXAMPLES[status])
-                    operation["responses"].setdefault("422", _WITHOUT_BODY)
-            self.openapi_schema = document
-        return self.openapi_schema
+def add_error_responses(document: dict[str, Any]) -> None:
+    """Add to each call of an OpenAPI document its errors, besides those that its route declares itself."""
+    document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = SCHEMA
+    for path, item in document["paths"].items():
+        for operation in item.values():
+            for status in _error_statuses(path, operation):
+                operation["responses"].setdefault(status, _EXAMPLES[status])
+            operation["responses"].setdefault("422", _WITHOUT_BODY)
 
 
 def _error_statuses(path: str, operation: Mapping[str, Any]) -> Iterable[str]:

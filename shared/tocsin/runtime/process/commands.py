@@ -1,11 +1,10 @@
-"""The command line of every service: serve by default, `migrate`, `republish --since T`."""
+"""The commands of every service: `migrate`, `republish --since T`. Without one it serves: `serve.py`."""
 
 import asyncio
-import gc
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,12 +14,8 @@ from tocsin.events import Event
 from tocsin.runtime.database import engine
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.database.republish import republish
-from tocsin.runtime.errors import ConfigurationError
-from tocsin.runtime.process.logging import configure
-from tocsin.runtime.process.service import Service
-from tocsin.runtime.process.settings import DatabaseSettings, ServiceSettings, load
+from tocsin.runtime.process.settings import DatabaseSettings, load
 
-S = TypeVar("S", bound=ServiceSettings)
 StoredEvents = Callable[[AsyncEngine, datetime], AsyncIterator[Sequence[Event]]]
 """Pages of the events stored at or after a business instant, in order per ticket."""
 
@@ -48,29 +43,11 @@ def exit_on_database_error() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def service_commands(
-    package: str,
-    about: str,
-    settings: type[S],
-    build: Callable[[S], Service],
-    outbox: Outbox,
-    stored_events: StoredEvents,
-) -> typer.Typer:
-    """The commands of `python -m PACKAGE`, to which a service adds its own.
-
-    `build` makes the service from its settings, `stored_events` is the source of `republish`.
-    """
+def service_commands(package: str, about: str, outbox: Outbox, stored_events: StoredEvents) -> typer.Typer:
+    """The commands of `python -m PACKAGE`, to which a service adds its own. `stored_events` is for `republish`."""
     name = package.replace("_", "-")
+    about = f"{about} Without a command, serve."
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=about)
-
-    @app.callback(invoke_without_command=True)
-    def main(context: typer.Context) -> None:
-        gc.freeze()  # the modules stay: no collection needs to look at them
-        gc.enable()
-        if context.invoked_subcommand is None:
-            loaded = load(settings)
-            configure(name, loaded)
-            asyncio.run(_serve(loaded, build))
 
     @app.command("migrate")
     def migrate_database() -> None:
@@ -94,14 +71,6 @@ def service_commands(
         typer.echo(f"{count} events queued.")
 
     return app
-
-
-async def _serve(settings: S, build: Callable[[S], Service]) -> None:
-    try:
-        await build(settings).run()
-    except ConfigurationError as error:
-        typer.echo(str(error), err=True)
-        raise SystemExit(2) from None
 
 
 async def _republish(url: str, name: str, outbox: Outbox, stored_events: StoredEvents, since: datetime) -> int:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -12,6 +13,8 @@ from tocsin.runtime.metrics import JOB_FAILURES
 
 log = structlog.get_logger(__name__)
 
+_FIRST_RUN_SECONDS: Final = 1.0
+
 Job = Callable[[], Awaitable[object]]
 
 
@@ -20,9 +23,10 @@ class Scheduler:
 
     def __init__(self) -> None:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._resuming: asyncio.TimerHandle | None = None
 
     def every(self, seconds: float, job: Job, *, name: str, timeout: float = 60) -> None:
-        """Run `job` at start and then every `seconds`; cancel a run after `timeout` seconds.
+        """Run `job` soon after the start and then every `seconds`; cancel a run after `timeout` seconds.
 
         Errors are logged and counted in `sla_job_failures_total`.
         """
@@ -32,19 +36,21 @@ class Scheduler:
             IntervalTrigger(seconds=seconds, timezone=UTC),
             args=(job, name, timeout),
             id=name,
-            next_run_time=datetime.now(UTC),
+            next_run_time=datetime.now(UTC),  # due at once when the scheduler resumes
             misfire_grace_time=None,
             coalesce=True,
             max_instances=1,
         )
 
     def start(self) -> None:
-        """Start, in the running event loop."""
-        self._scheduler.start()
+        """Start in the running event loop. The first runs are a second later, so that they do not delay readiness."""
+        self._scheduler.start(paused=True)
+        self._resuming = asyncio.get_running_loop().call_later(_FIRST_RUN_SECONDS, self._scheduler.resume)
 
     def stop(self) -> None:
         """Start no more runs. A run in progress is cancelled with the event loop."""
-        if self._scheduler.running:
+        if self._resuming is not None:
+            self._resuming.cancel()
             self._scheduler.shutdown(wait=False)
 
 
