@@ -72,7 +72,7 @@ continued AS (
 finished AS (
     DELETE FROM agenda WHERE ticket_id = ANY(CAST(:tickets AS uuid[])) AND later_at IS NULL
 )
-SELECT coalesce(array_agg(n), '{{}}') FROM fired
+SELECT coalesce(array_agg(n ORDER BY n), '{{}}') FROM fired
 """
 )
 
