@@ -63,7 +63,14 @@ async def _ours(effort: Effort) -> tuple[list[Figure], list[Sequence[float]], Se
                 await tickets.fill(effort.sized(size, 200))
                 figures += await _figures(stack, reader, size, effort)
             lateness, posts = await _lateness(stack, reader, effort)
-    return figures, lateness, posts
+    return [*figures, _growth(figures)], lateness, posts
+
+
+def _growth(figures: Sequence[Figure]) -> Figure:
+    """The cost of a ticket among the most to that among the fewest."""
+    costs = [figure for figure in figures if figure.unit == "ms CPU"]
+    ratios = tuple(most / few for few, most in zip(costs[0].rounds, costs[-1].rounds, strict=True))
+    return Figure("growth", "times", ratios, note="CPU a ticket with 1,000,000 open to that with 1,000")
 
 
 class OpenTicketsOfBoth:

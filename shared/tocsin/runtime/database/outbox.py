@@ -92,12 +92,13 @@ class Outbox:
         `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
         it.
         """
-        rows = [self._row(event) for event in events]
+        rows = [self.row(event) for event in events]
         if received_at is not None:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def _row(self, event: Event) -> dict[str, Any]:
+    def row(self, event: Event) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON."""
         headers, value = encode(event, self.source)
         key = header(headers, "ce_subject")
         if not key:
@@ -105,10 +106,9 @@ class Outbox:
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
-    @property
-    def headers_format(self) -> str:
-        """The packed headers of an event, as a format for PostgreSQL's `format` of id, type, ticket id and instant."""
-        return pack(attribute_headers(id="%1$s", type="%2$s", source=self.source, subject="%3$s", time="%4$s")).decode()
+    def headers(self, *, id: str, type: str, subject: str, time: str) -> bytes:
+        """The packed headers of an event that is already JSON."""
+        return pack(attribute_headers(id=id, type=type, source=self.source, subject=subject, time=time))
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
