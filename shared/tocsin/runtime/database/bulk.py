@@ -1,18 +1,24 @@
-"""Bulk writes: many rows in one statement with `unnest`, about ten times as fast as one statement per row."""
+"""Many rows in one statement: writes with `unnest`, about ten times as fast as one statement per row, and reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Dialect, Row, Table, TextClause, text
+from sqlalchemy import ColumnElement, Dialect, Row, Table, TextClause, any_, literal, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 Rows = Sequence[Mapping[str, Any]]
 """Values by column name. Every row has the same columns."""
+
+
+def among(column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[bool]:
+    """Whether the column has one of these values. With one array as parameter, unlike `in_`, a statement is compiled
+    and prepared once for any number of values."""
+    return column == any_(literal(list(values), ARRAY(column.type)))
 
 
 async def insert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
