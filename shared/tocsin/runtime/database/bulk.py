@@ -36,7 +36,7 @@ async def upsert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
 
 
 async def update(connection: AsyncConnection, table: Table, rows: Rows) -> None:
-    """Update the rows with these primary keys to the other columns' values."""
+    """Update the rows with these primary keys to the other columns' values. A row that has them is not written."""
     await _execute(connection, table, rows, "update")
 
 
@@ -64,9 +64,13 @@ def _statement(dialect: Dialect, table: Table, names: tuple[str, ...], kind: _Ki
     source = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS u ({columns}, n)"
     values = {name: f'CAST(u."{name}" AS {type_})' for name, type_ in zip(names, types, strict=True)}
     if kind == "update":
-        changes = ", ".join(f'"{name}" = {values[name]}' for name in names if name not in keys)
+        changed = [name for name in names if name not in keys]
+        changes = ", ".join(f'"{name}" = {values[name]}' for name in changed)
         which = " AND ".join(f'{table.name}."{key}" = u."{key}"' for key in keys)
-        return text(f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which}")
+        before = ", ".join(f'{table.name}."{name}"' for name in changed)
+        after = ", ".join(values[name] for name in changed)
+        differs = f"ROW({before}) IS DISTINCT FROM ROW({after})"
+        return text(f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which} AND {differs}")
     others = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
     end = {
         "insert": "",
