@@ -106,9 +106,11 @@ class Outbox:
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
-    def headers(self, *, id: str, type: str, subject: str, time: str) -> bytes:
-        """The packed headers of an event that is already JSON."""
-        return pack(attribute_headers(id=id, type=type, source=self.source, subject=subject, time=time))
+    @property
+    def headers_template(self) -> str:
+        """The packed headers of an event, to be formatted with `%`: `id`, `type`, `subject` and `time`."""
+        names = ("id", "type", "subject", "time")
+        return pack(attribute_headers(source=self.source, **{name: f"%({name})s" for name in names})).decode()
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
