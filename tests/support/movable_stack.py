@@ -108,7 +108,6 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
             "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
             "TOCSIN_PROBE_SECONDS": "0.5",
-            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
         },
     )
     stack = Stack(options, log_line)
