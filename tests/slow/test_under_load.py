@@ -57,7 +57,6 @@ async def test_every_service_is_killed_twice_in_the_middle_of_500_tickets(scenar
             await eventually(partial(progress, count), f"{count} {progress.__name__}")
             await scenario.stack.crash(service)
 
-    # First the consumers: Kafka assigns the partitions of a killed one only after 15 s.
     kills = kill_when(posted, (25, "notifier"), (50, "escalator"), (75, "sla-timer"), (250, "intake"))
     await asyncio.gather(kills, scenario.concurrently(post_ticket() for _ in range(500)))
     await scenario.stack.wait_until_ready()
