@@ -98,6 +98,9 @@ class Supervisor:
         parts = list(self._parts.items())
         return {name: part.process.pid if part.process and part.is_alive() else None for name, part in parts}
 
+    def port(self, name: str) -> int:
+        return self._find(name).part.port
+
     def records(self) -> list[dict[str, Any]]:
         """The running processes, for `StateFolder.record_processes`."""
         return [part.process.record for part in list(self._parts.values()) if part.process and part.is_alive()]
