@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-_MOST_GROWTHS = 15
+_MOST_GROWTHS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +12,7 @@ class Backoff:
 
     first: timedelta
     longest: timedelta
-    factor: int = 2
+    factor: float = 2
 
     def pause(self, failures: int, jitter: float = 1.0) -> timedelta:
         """The pause after the nth failure in a row (n from 1).
@@ -20,5 +20,5 @@ class Backoff:
         `jitter` is a number from 0 to 1 such as `random.random()`: it shortens the pause by up to half, so that many
         clients do not retry at the same instant.
         """
-        factor: int = self.factor ** min(failures - 1, _MOST_GROWTHS)
-        return min(self.longest, self.first * factor) * (0.5 + jitter / 2)
+        growth = float(self.factor) ** min(failures - 1, _MOST_GROWTHS)
+        return self.first * min(growth, self.longest / self.first) * (0.5 + jitter / 2)

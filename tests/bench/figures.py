@@ -1,7 +1,8 @@
 """What a benchmark returns: figures with one value a round, beside those of a reference in the same rounds."""
 
 import statistics
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,3 +54,19 @@ class Figure:
 
 FULL: Final = Effort()
 QUICK: Final = Effort(rounds=1, scale=0.05)
+
+
+def show(figures: Sequence[Figure]) -> None:
+    """Prints the figures, each with its references and the ratio to them."""
+    for figure in figures:
+        least, most = figure.spread
+        line = f"{figure.name:36} {readable(figure.value):>8} {figure.unit:12} {readable(least)} to {readable(most)}"
+        beside = [
+            f"{name} {readable(figure.reference(name))} ({figure.ratio(name):.2f} of it)" for name in figure.beside
+        ]
+        sys.stdout.write(f"{'; '.join((line, *beside))}\n")
+
+
+def readable(value: float) -> str:
+    """The number with three significant digits."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -118,6 +118,11 @@ def up(job: str) -> str:
 
 ALL_UP = {up(job): "1x20" for job in ("intake", "sla-timer", "escalator", "notifier")}
 TICKETS = 'topic="tocsin.tickets.v1"'
+SIX_PARTITIONS = {
+    f'sla_consumer_lag{{job="j",topic="t",partition="{partition}",instance="{instance}"}}': "0x20"
+    for partition in range(6)
+    for instance in "ab"
+}
 WATCHED = {up("intake"): "1x1040"}
 INGESTED = 'sla_tickets_ingested_total{source="halopsa",severity="2",result="created"}'
 LONG_OPEN = {'sla_open_ladders{tier="6",severity="1"}': "1x60"}
@@ -134,6 +139,10 @@ def averages(mean: str, target: str) -> dict[str, str]:
 
 def hook(what: str) -> str:
     return selector(f"sla_hook_last_{what}_timestamp_seconds", HALOPSA)
+
+
+def held_by(instance: str) -> str:
+    return f'sla_partitions_held{{job="j",topic="t",instance="{instance}"}}'
 
 
 STORIES = [
@@ -289,6 +298,17 @@ STORIES = [
         topic="tocsin.escalations.v1",
     ),
     *gauge("ConsumerPaused", 'sla_consumer_paused{job="notifier",topic="t"}', bad=1, good=0, job="notifier", topic="t"),
+    *[
+        Story("PartitionsUnread", kind, {**SIX_PARTITIONS, **held}, fires)
+        for kind, held, fires in (
+            (Kind.FIRES, {held_by("a"): "6x4 5x16"}, [{"job": "j", "topic": "t"}]),
+            (Kind.QUIET, {held_by("a"): "6x20"}, []),
+            (Kind.QUIET, {held_by("a"): "6x18 4x1"}, []),  # a moment between two holders
+            (Kind.RESTART, {held_by("a"): "6x4 0x1 6x15"}, []),
+            (Kind.REPLICAS, {held_by("a"): "6x4 3x16", held_by("b"): "0x4 3x16"}, []),
+            (Kind.REPLICAS, {held_by("a"): "3x20", held_by("b"): "3x4 0x16"}, [{"job": "j", "topic": "t"}]),
+        )
+    ],
     *counter(
         "OffsetsOutOfRange", 'sla_offsets_out_of_range_total{job="j",topic="t"}', by=1, within="1h", job="j", topic="t"
     ),

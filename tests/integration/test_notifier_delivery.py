@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
-from notifier.domain.delivery import Delivery
-from notifier.handlers.attempts import enter_data
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry
 from notifier.handlers.claims import Claim, ClaimTerms, claim_mails
 from notifier.store import journal, queue
+from notifier.store.attempts import enter_data, finish
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from support.notifier_world import IMPATIENT, NotifierWorld, make_world
 from support.polling import eventually
@@ -400,7 +400,7 @@ async def test_no_mail_waits_for_a_poll(world: NotifierWorld) -> None:
 async def _enters(world: NotifierWorld, claim: Claim) -> bool:
     async with world.engine.begin() as connection:
         claimed = replace(claim.delivery, message_id="<entering@example.org>")
-        [entered] = await enter_data(connection, world.clock(), timedelta(0), [[claimed]])
+        [entered] = await enter_data(connection, [[claimed]], timedelta(0))
     return entered
 
 
@@ -409,7 +409,8 @@ async def _is_fenced(world: NotifierWorld, claim: Claim) -> None:
     before = await world.deliveries()
     assert not await _enters(world, claim)
     async with world.engine.begin() as connection:
-        assert await queue.load_claimed(connection, [claim.delivery]) == {}
+        sent = replace(claim.delivery, state=DeliveryState.SENT, ready_at=None)
+        assert await finish(connection, [sent], [JournalEntry.of(sent)]) == (set(), False)
         await queue.renew_leases(connection, [claim.delivery], timedelta(hours=1))
     assert await world.deliveries() == before
 

@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from notifier.domain.delivery import Delivery
-from notifier.handlers.attempts import enter_data
 from notifier.handlers.claims import ClaimTerms, claim_mails
+from notifier.store.attempts import enter_data
 from notifier.store.tables import DELIVERIES
 from sqlalchemy import update
 from support.metrics import counter_value
@@ -249,7 +249,7 @@ async def test_a_mail_withdrawn_after_the_claim_is_left_out(world: NotifierWorld
     assert len(mail.claims) == 4
     await world.receive(*withdraw(held[0]))
     async with world.engine.begin() as connection:
-        assert await enter_data(connection, world.clock(), terms.lease, [mail.deliveries]) == [False]
+        assert await enter_data(connection, [mail.deliveries], terms.lease) == [False]
     assert await counts(world) == {"sent": SINGLES, "cancelled": 1, "queued": 3}
     async with world.notifier():
         await settles(world, sent=SINGLES, cancelled=1, held=3)

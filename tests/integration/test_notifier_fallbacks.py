@@ -13,10 +13,11 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Debugging
 from notifier.domain.delivery import Delivery
 from notifier.domain.smtp_reply import SmtpOutcome
-from notifier.handlers.attempts import AttemptResult, enter_data, finish_attempts
+from notifier.handlers.attempts import AttemptResult, finish_attempts
 from notifier.handlers.claims import ClaimTerms, claim_mails
 from notifier.handlers.fallback import bounce
 from notifier.store import deliveries, notifications
+from notifier.store.attempts import enter_data
 from notifier.store.tables import NOTIFICATIONS
 from sqlalchemy import update
 from support.metrics import counter_value
@@ -245,10 +246,10 @@ async def test_a_mail_refused_in_data_after_the_end_goes_nowhere_else(world: Not
         [mail], _ = await claim_mails(connection, world.clock(), PEOPLE, terms, limit=1, severity=1)
     [claim] = mail.claims
     async with world.engine.begin() as connection:
-        assert await enter_data(connection, world.clock(), lease, [[claim.delivery]]) == [True]
+        assert await enter_data(connection, [[claim.delivery]], lease) == [True]
     await world.receive(stand_down())
     async with world.engine.begin() as connection:
-        refused = AttemptResult(claim.delivery, SmtpOutcome.REFUSED, "554 no", claim.addresses)
+        refused = AttemptResult(claim.delivery, SmtpOutcome.REFUSED, "554 no", mail.claimed_at, claim.addresses)
         await finish_attempts(connection, world.clock(), policy, [refused])
     async with world.notifier():
         await world.quiet()

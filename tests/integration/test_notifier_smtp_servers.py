@@ -10,7 +10,9 @@ from uuid import uuid4
 
 import pytest
 from notifier.domain.smtp_reply import SmtpPhase, SmtpReply
+from notifier.handlers.claims import ClaimedMail
 from notifier.store.tables import DELIVERIES, JOURNAL
+from notifier.workers.capacity import Attempt
 from notifier.workers.circuit_breaker import CircuitState
 from notifier.workers.smtp_servers import Envelope, SmtpServers
 from prometheus_client import REGISTRY
@@ -120,13 +122,14 @@ async def test_without_a_working_server_mails_wait_and_a_gauge_says_so(world: No
 
 
 async def test_an_envelope_that_is_not_used_does_not_block_the_next_probe(world: NotifierWorld) -> None:
-    servers = SmtpServers(world.make_settings())
+    servers = SmtpServers(world.make_settings(), lambda: None)
+    attempt = Attempt(ClaimedMail(None, (), NOW), is_probe=True, claim_began=0)
     world.sink.fail("busy")
-    assert isinstance(await servers.open_envelope(**ENVELOPE, probe=True), SmtpReply)
+    assert isinstance(await servers.open_envelope(attempt, **ENVELOPE), SmtpReply)
     world.sink.fail("none")
     for _ in range(2):
         await eventually(lambda: _may_probe(servers), world.states)
-        envelope = await servers.open_envelope(**ENVELOPE, probe=True)
+        envelope = await servers.open_envelope(attempt, **ENVELOPE)
         assert isinstance(envelope, Envelope)
         await envelope.server.release(envelope.connection, SmtpReply(SmtpPhase.RECIPIENT, 250, "accepted"))
     await servers.close_idle()

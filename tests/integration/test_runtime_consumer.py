@@ -96,6 +96,7 @@ def consumer(kafka: SharedKafka, db: AsyncEngine, seer: RecordingHandler, **more
         topic=TICKETS_TOPIC,
         group=f"group-{id(db)}",
         engine=db,
+        lease_engine=db,
         offsets=OFFSETS,
         dead_letters=DEAD_LETTERS,
         on_batch=seer.on_batch,
@@ -114,8 +115,9 @@ def expected(numbers: range) -> set[object]:
 async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
     watermarks: list[Mapping[int, datetime | None]] = []
 
-    async def after_commit(through: Mapping[int, datetime | None]) -> None:
+    async def after_commit(through: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
         watermarks.append(through)
+        return {}
 
     seer = RecordingHandler()
     reading = consumer(kafka, db, seer, after_commit=after_commit)
@@ -269,8 +271,8 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
     first, second = RecordingHandler(), RecordingHandler()
     one = consumer(kafka, db, first, max_records=20)
     two = Consumer(
-        bootstrap=kafka.bootstrap, topic=TICKETS_TOPIC, group=f"group-{id(db)}", engine=other, offsets=OFFSETS,
-        dead_letters=DEAD_LETTERS, on_batch=second.on_batch, max_records=20,
+        bootstrap=kafka.bootstrap, topic=TICKETS_TOPIC, group=f"group-{id(db)}", engine=other, lease_engine=other,
+        offsets=OFFSETS, dead_letters=DEAD_LETTERS, on_batch=second.on_batch, max_records=20,
     )  # fmt: skip
     async with background_tasks(one.run()) as (leaving,):
         await send(*everything(range(1, 20)))
@@ -290,7 +292,7 @@ async def test_replicas_come_and_go_under_load(url: str, db: AsyncEngine, kafka:
             await eventually(lambda: all_seen(db, range(1, last)))
     handled = [(r.partition, r.offset) for seer in (first, second) for call in seer.calls for r in call]
     assert len(set(handled)) == (last - 1) * 12
-    assert len(handled) - len(set(handled)) <= 20 * 12  # only batches rolled back in a rebalance are handled twice
+    assert len(handled) - len(set(handled)) <= 20 * 12  # only batches rolled back when leases moved are handled twice
     await other.dispose()
 
 
@@ -336,7 +338,7 @@ async def test_the_lag_is_unknown_when_kafka_does_not_respond_for_a_while(
     watchdog = Watchdog(db, OFFSETS, TICKETS_TOPIC, ends)
     async with background_tasks(watchdog.run(lambda: frozenset(range(6)))):
         await send(event("waits", 1))
-        await eventually(lambda: lag() == 1)
+        await eventually(lambda: ends.fetched > 1 and lag() == 1)
         ends.responds = False
         await eventually(lambda: isnan(lag()))
         ends.responds = True

@@ -1,15 +1,23 @@
 """The relay with real PostgreSQL and Kafka: in order, nothing lost, and watermarks that are always true."""
 
 import asyncio
+import os
 import random
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from pathlib import Path
 
 import psutil
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import MessageSizeTooLargeError
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -28,9 +36,9 @@ from support.runtime_world import (
     runtime_database,
     ticket,
 )
-from support.servers import MakeDatabase, SharedKafka, running
+from support.servers import MakeDatabase, SharedKafka, running, suspended
 from tocsin.events import Event, TicketChanged, Watermark
-from tocsin.runtime.database.engine import engine
+from tocsin.runtime.database.engine import driver_connection, engine
 from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.errors import WatermarkBlindError
 from tocsin.runtime.kafka.client import check_partitions, create_topics, partition_of
@@ -86,11 +94,64 @@ async def take_away(writer: AsyncEngine, duration: timedelta) -> datetime:
     return until
 
 
+async def limit_records(bootstrap: str, size: int) -> None:
+    """Make the broker refuse batches of more bytes on the relay's topic; returns when it does, on partition 1."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await producer.start()
+
+    async def is_limited() -> bool:
+        try:
+            await producer.send_and_wait(OUTBOX.topic, b"x" * size, partition=1)
+        except MessageSizeTooLargeError:
+            return True
+        return False
+
+    try:
+        limit = {"max.message.bytes": str(size)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, OUTBOX.topic, configs=limit)])
+        await eventually(is_limited)
+    finally:
+        await producer.stop()
+        await admin.close()
+
+
+async def values_of(bootstrap: str, partition: int) -> list[bytes | None]:
+    """The values of a partition's records, in order."""
+    where = TopicPartition(OUTBOX.topic, partition)
+    client = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", enable_auto_commit=False)
+    await client.start()
+    try:
+        client.assign([where])
+        (end,) = (await client.end_offsets([where])).values()
+        values: list[bytes | None] = []
+        while len(values) < end:
+            values += [record.value for record in (await client.getmany(timeout_ms=200)).get(where, ())]
+    finally:
+        await client.stop()
+    return values
+
+
 async def instant(writer: AsyncEngine) -> datetime:
     """The database's clock."""
     async with writer.connect() as connection:
         shown: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return shown
+
+
+@contextmanager
+def relay_process(url: str, bootstrap: str, log: Path) -> Iterator[psutil.Process]:
+    """Runs a relay in its own process, and kills it at the end."""
+    command = (sys.executable, "-m", "support.relay_process", url, bootstrap)
+    tests = str(Path(__file__).parents[1])
+    with log.open("wb") as output:
+        started = subprocess.Popen(command, stdout=output, stderr=output, env={**os.environ, "PYTHONPATH": tests})
+    try:
+        yield psutil.Process(started.pid)
+    finally:
+        started.kill()
+        started.wait()
 
 
 def watermarks_of(found: Sequence[Sequence[Event]]) -> list[list[datetime]]:
@@ -169,6 +230,43 @@ async def test_unpublishable_rows_become_dead_letters_and_block_nothing(
     assert set(reasons) == {b"huge", b"nowhere"}
     assert reasons[b"huge"].startswith("internal error: MessageSizeTooLargeError")
     assert "no partition 17" in reasons[b"nowhere"]
+
+
+async def test_records_that_only_the_broker_refuses_become_dead_letters_too(
+    writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    await limit_records(kafka.bootstrap, 2000)
+    headers, key = pack([("ce_type", b"notify")]), b"one"
+    async with background_tasks(Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=0.05).run()):
+        for values in ((b"1",), (b"2", b"x" * 3000, b"3", b"y" * 3000, b"4"), (b"5",)):
+            async with writer.begin() as connection:
+                for value in values:
+                    await OUTBOX.put_back(connection, 0, key, headers, value)
+            await eventually(lambda: empty(writer))
+    assert await values_of(kafka.bootstrap, 0) == [b"1", b"2", b"3", b"4", b"5"]
+    letters = await rows(writer, DEAD_LETTERS.table)
+    assert [letter.value[:1] for letter in letters] == [b"x", b"y"]
+    assert all("MessageSizeTooLargeError" in letter.reason for letter in letters)
+
+
+async def test_a_relay_that_does_not_lead_tells_the_leader_of_commits(
+    url: str, writer: AsyncEngine, relay_engine: AsyncEngine, kafka: SharedKafka
+) -> None:
+    kafka.fresh_topics()
+    other_engine = engine(url, "intake-relay", pool_size=4)
+    leader = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
+    follower = Relay(other_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
+    async with background_tasks(leader.run()):
+        await add_to_outbox(writer, event("a", 1))
+        await eventually(lambda: empty(writer))
+        async with background_tasks(follower.run()):
+            for number in (2, 3):
+                await add_to_outbox(writer, event("a", number))
+                follower.wake()
+                await eventually(lambda: empty(writer))
+            assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [1]
+    await other_engine.dispose()
 
 
 async def test_one_relay_leads_and_stops_when_it_loses_the_lease(
@@ -285,9 +383,9 @@ async def test_hidden_transactions_are_an_error(postgres: Postgres, url: str, wr
         await connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger"))
         await connection.execute(text("GRANT USAGE ON SCHEMA public TO stranger"))
     blind = engine(postgres.url(stranger, database), "intake-relay").execution_options(isolation_level="AUTOCOMMIT")
-    async with writer.begin():
+    async with writer.begin(), blind.connect() as connection:
         with pytest.raises(WatermarkBlindError):
-            await WATERMARKS.accepted_through(blind, OUTBOX)
+            await WATERMARKS.accepted_through(await driver_connection(connection), OUTBOX)
     await blind.dispose()
 
 
@@ -295,7 +393,7 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
     writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path
 ) -> None:
     broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
-    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, lease_seconds=0.9)
+    relay = Relay(relay_engine, broker.bootstrap, OUTBOX, DEAD_LETTERS, interval=0.05, lease_seconds=0.9)
     with running(broker, tmp_path) as process:
         await create_topics(broker.bootstrap)
         async with background_tasks(relay.run()):
@@ -312,6 +410,50 @@ async def test_a_lease_lost_while_kafka_hangs_stops_the_relay_at_once(
                 hanging.resume()
             await eventually(lambda: empty(writer))
             assert [lease.token for lease in await rows(writer, OUTBOX.lease)] == [100]
+
+
+async def test_a_lease_holder_that_wakes_up_after_it_lost_its_lease(
+    url: str, writer: AsyncEngine, tmp_path: Path
+) -> None:
+    names = [f"T-{n}" for n in range(40)]
+
+    async def write(*numbers: int) -> None:
+        for number in numbers:
+            await add_to_outbox(writer, *(event(name, number) for name in names))
+
+    def is_published() -> Awaitable[bool]:
+        return empty(writer)
+
+    async def leads(token: int) -> bool:
+        return [lease.token for lease in await rows(writer, OUTBOX.lease)] == [token]
+
+    broker = Kafka(tmp_path / "kafka", free_port(), free_port(), lambda _: None)
+    with running(broker, tmp_path) as kafka, relay_process(url, broker.bootstrap, tmp_path / "first.log") as first:
+        await create_topics(broker.bootstrap)
+        await write(1)
+        await eventually(is_published)
+        with suspended(kafka.pid):
+            await write(*range(2, 42))
+            await leads_on(writer, timedelta(seconds=0.5))  # ten polls: some records are in flight, others not yet sent
+            first.suspend()
+        with relay_process(url, broker.bootstrap, tmp_path / "second.log"):
+            await eventually(lambda: leads(2))
+            await eventually(is_published)
+            await write(42)
+            await eventually(is_published)
+            first.resume()
+            await eventually(lambda: "relay_lease_lost" in (tmp_path / "first.log").read_text())
+            await write(43)
+            await eventually(is_published)
+            assert await leads(2)
+        await write(44)
+        await eventually(is_published)
+        assert await leads(3)
+        found = await read_topic(broker.bootstrap)
+    for name in names:
+        numbers = [number_of(one) for part in found for one in part if one.ticket_id == ticket(name)]
+        assert list(dict.fromkeys(numbers)) == list(range(1, 45))  # consumers skip what they have handled
+    assert sum(map(len, found)) > 44 * len(names)  # the first relay did send what the second one sent, too
 
 
 async def test_kafka_goes_away_and_comes_back(writer: AsyncEngine, relay_engine: AsyncEngine, tmp_path: Path) -> None:

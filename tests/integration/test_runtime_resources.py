@@ -78,7 +78,7 @@ async def test_the_certificate_of_a_mail_server_is_recorded_without_a_mail(
     with secured_sink(tmp_path) as (sink, login):
         async with make_world(make_database("notifier"), sink, tmp_path, NOON, **login) as world:
             settings = world.make_settings()
-            await SmtpServers(settings).read_certificates()
+            await SmtpServers(settings, lambda: None).read_certificates()
             expires = counter_value("sla_certificate_expires_timestamp_seconds", server="first")
             assert expires > (datetime.now(UTC) + timedelta(hours=1)).timestamp()
             assert world.mails() == []
@@ -97,6 +97,6 @@ async def test_a_server_without_tls_has_no_certificate(
     make_database: MakeDatabase, smtp_sink: SharedSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with make_world(make_database("notifier"), smtp_sink, tmp_path, NOON) as world:
-        servers = SmtpServers(world.make_settings())
+        servers = SmtpServers(world.make_settings(), lambda: None)
         monkeypatch.setattr(ssl, "cert_time_to_seconds", pytest.fail)
         await servers.read_certificates()

@@ -17,7 +17,7 @@ from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import DeliveryEvent, EscalationEvent, decode
-from tocsin.runtime.database.engine import engine
+from tocsin.runtime.database.engine import driver_connection, engine
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
@@ -120,8 +120,8 @@ class NotifierWorld:
     async def events(self) -> list[DeliveryEvent]:
         """The delivery events in the outbox, in order."""
         async with self.engine.connect() as connection:
-            rows = await OUTBOX.oldest(connection, 10_000)
-        events = [decode(unpack(row[3]), row[4]) for row in rows]
+            rows = await OUTBOX.oldest(await driver_connection(connection), 10_000)
+        events = [decode(unpack(row.headers), row.value) for row in rows]
         return [event for event in events if isinstance(event, DeliveryEvent)]
 
     async def journal(self) -> list[str]:

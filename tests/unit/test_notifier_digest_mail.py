@@ -173,7 +173,7 @@ def test_a_stand_down_is_never_an_item() -> None:
 def compose(by: MailComposer, *notifies: Notify) -> Mail:
     now = Now(NOW, NOW)
     claims = [Claim(delivery_for(notify, now), notify, READER, (), (), ()) for notify in notifies]
-    return by.compose_digest(ClaimedMail(DIGEST, claims), DIGEST, NOW, ())
+    return by.compose_digest(ClaimedMail(DIGEST, claims, NOW), DIGEST, NOW, ())
 
 
 def test_the_composer_adds_links_and_the_readers_zone() -> None:

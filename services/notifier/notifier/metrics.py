@@ -45,6 +45,12 @@ UNDELIVERED = Gauge(
 )
 ALL_SERVERS_FAILING = Gauge("sla_mail_server_backing_off", "1 while no mail server accepts mails")
 SERVER_FAILING = Gauge("sla_mail_relay_failing", "1 while this mail server accepts no mails", ["relay"])
+SERVER_HUNG = Gauge("sla_mail_relay_hung", "1 while this mail server is left alone because it did not reply", ["relay"])
+OVERDUE_REPLIES = Counter(
+    "sla_mail_overdue_replies_total",
+    "Replies of this mail server that took much longer than usual, whether they came later or not",
+    ["relay"],
+)
 LOGIN_REFUSED = Gauge("sla_mail_login_refused", "1 while this mail server rejects our login", ["relay"])
 TEMPLATE_FALLBACKS = Counter(
     "sla_mail_template_fallbacks_total",
@@ -86,6 +92,8 @@ for _result in _REPORTS:
     REPORTS.labels(_result)
 for _server in _SERVERS:
     SERVER_FAILING.labels(_server)
+    SERVER_HUNG.labels(_server)
+    OVERDUE_REPLIES.labels(_server)
     LOGIN_REFUSED.labels(_server)
 
 

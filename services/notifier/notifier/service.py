@@ -64,8 +64,9 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
         sender.wake()
         runtime.relay.wake()
 
-    async def on_commit(_: Mapping[int, datetime | None]) -> None:
+    async def on_commit(_: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
         wake()
+        return {}
 
     async def directory_check() -> str | None:
         return None if directory.current() else "no usable directory is loaded; mails wait"

@@ -68,9 +68,10 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     async def on_batch(connection: AsyncConnection, batch: Sequence[Received]) -> None:
         await receive_facts(context, connection, batch)
 
-    async def after_commit(watermarks: Mapping[int, datetime | None]) -> None:
+    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
         await sweep_partitions(context, watermarks)
         runtime.relay.wake()
+        return {}
 
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)

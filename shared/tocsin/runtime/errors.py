@@ -59,7 +59,7 @@ class OverloadedError(Exception):
 
 
 class LeaseLostError(Exception):
-    """Another process may hold the lease now. Stop publishing at once."""
+    """Another process may hold the lease now. Stop at once; nothing of the transaction is committed."""
 
 
 class WatermarkBlindError(Exception):

@@ -33,6 +33,12 @@ CONSUMER_RETRIES = Counter(
 CONSUMER_PAUSED = Gauge(
     "sla_consumer_paused", "1 while the consumer is paused after too many bad records in a row", ["topic"]
 )
+PARTITIONS_HELD = Gauge("sla_partitions_held", "Partitions that this process holds the leases of", ["topic"])
+LEASE_LOSSES = Counter(
+    "sla_lease_losses_total",
+    "Partitions whose lease this process lost to another one without giving it back",
+    ["topic"],
+)
 OFFSETS_OUT_OF_RANGE = Counter(
     "sla_offsets_out_of_range_total", "Times the topic no longer held the next offset: records may be lost", ["topic"]
 )
@@ -71,6 +77,8 @@ def declare_consumer(topic: str, partitions: int) -> None:
         CONSUMER_LAG.labels(topic, str(partition)).set(0)
     CONSUMER_RETRIES.labels(topic)
     CONSUMER_PAUSED.labels(topic).set(0)
+    PARTITIONS_HELD.labels(topic).set(0)
+    LEASE_LOSSES.labels(topic)
     OFFSETS_OUT_OF_RANGE.labels(topic)
     DEAD_LETTERS.labels(topic)
     JOB_FAILURES.labels("after_commit")

@@ -3,7 +3,7 @@
     python -m bench.references NAME URL arm  COUNT           seconds to store COUNT jobs
     python -m bench.references NAME URL fire COUNT           seconds until COUNT jobs of one instant were started
     python -m bench.references NAME URL pace RATE SECONDS WAITING
-                                                             lateness of RATE jobs a second beside WAITING others
+                                                             the lateness of RATE jobs a second beside WAITING others
 
 NAME is apscheduler, procrastinate, pgqueuer or celery.
 """
@@ -12,7 +12,6 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 from bench.references.jobs import DAY, Jobs, Starts
@@ -30,7 +29,7 @@ WORKER_READS: Final = 4_000
 """Jobs a second that Celery's worker reads into its memory, where it keeps those of later."""
 
 
-def main(name: str, url: str, command: str, *numbers: str) -> dict[str, float]:
+def main(name: str, url: str, command: str, *numbers: str) -> dict[str, Any]:
     module: Any = importlib.import_module(f"bench.references.{name}_jobs")
     jobs: Jobs = getattr(module, CLASSES[name])(url)
     jobs.prepare()
@@ -46,7 +45,7 @@ def main(name: str, url: str, command: str, *numbers: str) -> dict[str, float]:
             raise SystemExit(__doc__)
 
 
-def arm(jobs: Jobs, count: int) -> dict[str, float]:
+def arm(jobs: Jobs, count: int) -> dict[str, Any]:
     tomorrow = time.time() + DAY
     jobs.arm([tomorrow])  # warm up
     began, worked = time.perf_counter(), time.process_time()
@@ -54,7 +53,7 @@ def arm(jobs: Jobs, count: int) -> dict[str, float]:
     return {"seconds": time.perf_counter() - began, "cpu": time.process_time() - worked}
 
 
-def fire(jobs: Jobs, starts: Starts, count: int) -> dict[str, float]:
+def fire(jobs: Jobs, starts: Starts, count: int) -> dict[str, Any]:
     """From the first start of a job to the last, so that the start of the worker does not count."""
     instant = time.time() - 1
     jobs.arm([instant] * count)
@@ -62,7 +61,7 @@ def fire(jobs: Jobs, starts: Starts, count: int) -> dict[str, float]:
     return {"seconds": max(starts.lateness) - min(starts.lateness), "started": starts.count()}
 
 
-def pace(jobs: Jobs, starts: Starts, rate: int, seconds: int, waiting: int) -> dict[str, float]:
+def pace(jobs: Jobs, starts: Starts, rate: int, seconds: int, waiting: int) -> dict[str, Any]:
     """All jobs are stored, and the worker runs, before the first of them falls due."""
     jobs.wait(waiting)
     count = rate * seconds
@@ -72,16 +71,7 @@ def pace(jobs: Jobs, starts: Starts, rate: int, seconds: int, waiting: int) -> d
     begin = time.time() + to_arm + SECONDS_TO_START + (count + waiting) / WORKER_READS
     jobs.arm([begin + number / rate for number in range(count)])
     jobs.run(starts.count, count, begin + seconds + PATIENCE)
-    return {
-        "p50": percentile(starts.lateness, 50),
-        "p99": percentile(starts.lateness, 99),
-        "started": starts.count(),
-    }
-
-
-def percentile(values: Sequence[float], percent: int) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+    return {"lateness": starts.lateness}
 
 
 if __name__ == "__main__":

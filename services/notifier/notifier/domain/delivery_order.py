@@ -8,6 +8,7 @@ retries (docs/rules.md#5-25). The recipient is chosen here, at each attempt (doc
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from tocsin.directory import Directory
@@ -16,6 +17,8 @@ from tocsin.events import StandDown
 from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Notification, Now
 from notifier.domain.digest import address_of, may_join
 from notifier.domain.mail_history import in_order, same_mail
+
+_LOOK_AGAIN: Final = timedelta(seconds=1)
 
 
 def recover(delivery: Delivery, withdrawn: str | None, now: Now) -> Delivery:
@@ -56,14 +59,14 @@ def decide(
     end as `cancelled` or `undeliverable`. `notifications`: those of the deliveries that are ready, as far as they can
     be read, and of all open stand-downs.
     """
-    waits = _Waits()
+    waits = _Waits(now)
     current = {delivery.id: delivery for delivery in ticket}
     ready: set[UUID] = set()
     ordered = in_order(ticket)
     for delivery in ordered:
         if delivery.ready_at is None:
             continue
-        if step_waits_until := _step_waits_until(delivery, current.values()):
+        if step_waits_until := _step_waits_until(delivery, current.values(), now):
             current[delivery.id] = _postponed(delivery, step_waits_until)
             continue
         addressed = _choose_recipient(delivery, current.values(), directory, now)
@@ -171,7 +174,8 @@ class _Earlier:
 class _Waits:
     """Until when deliveries of the ticket wait for earlier open ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Now) -> None:
+        self._now = now
         self._earlier: list[_Earlier] = []
 
     def until(self, delivery: Delivery) -> datetime | None:
@@ -180,12 +184,13 @@ class _Waits:
         return max((earlier.until for earlier in delaying if not earlier.can_leave_with(delivery)), default=None)
 
     def add(self, person: str | None, delivery: Delivery, *, joins: bool) -> None:
-        if delivery.ready_at is None:
+        until = _until(delivery, self._now)
+        if until is None:
             return
         was_attempted = delivery.attempts > (1 if delivery.is_in_flight else 0) or delivery.fallback_number > 0
         is_first = all(earlier.person != person for earlier in self._earlier)
         for_all = is_first and not was_attempted
-        self._earlier.append(_Earlier(delivery, person, delivery.ready_at, for_all, joins))
+        self._earlier.append(_Earlier(delivery, person, until, for_all, joins))
 
 
 def _choose_recipient(
@@ -214,7 +219,17 @@ def _nobody(role: str) -> str:
     return f"the {role} has no e-mail address" if role in TICKET_ROLES else f"nobody holds the role {role}"
 
 
-def _step_waits_until(delivery: Delivery, ticket: Iterable[Delivery]) -> datetime | None:
+def _until(delivery: Delivery, now: Now) -> datetime | None:
+    """Until when others wait for this delivery; None if it is not open.
+
+    The end of an attempt wakes them. They look again after a second, in case they were added while it ended.
+    """
+    if delivery.is_in_flight and delivery.ready_at is not None:
+        return min(delivery.ready_at, now.real + _LOOK_AGAIN)
+    return delivery.ready_at
+
+
+def _step_waits_until(delivery: Delivery, ticket: Iterable[Delivery], now: Now) -> datetime | None:
     """Until when a mail about exhaustion waits for the mail of its step; None if it does not wait.
 
     Only then is it known whether the step reached anybody. Meanwhile no other mail waits for this one.
@@ -224,7 +239,7 @@ def _step_waits_until(delivery: Delivery, ticket: Iterable[Delivery]) -> datetim
     mails = _mails_of_its_step(delivery, ticket)
     if any(mail.may_have_arrived for mail in mails):
         return None
-    return max((mail.ready_at for mail in mails if mail.ready_at is not None), default=None)
+    return max((until for mail in mails if (until := _until(mail, now))), default=None)
 
 
 def _addressed_as_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> Delivery:

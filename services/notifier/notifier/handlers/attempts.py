@@ -1,10 +1,11 @@
-"""Records that attempts are about to send, and their results, many in one transaction. Never commits."""
+"""Saves the results of attempts, many in one transaction. Never commits."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,11 +13,11 @@ from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.process.clock import TimeSource
 
 from notifier import metrics
-from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Now
 from notifier.domain.retry_policy import RetryPolicy, after_attempt
 from notifier.domain.smtp_reply import SmtpOutcome
 from notifier.handlers.fallback import queue_next_addresses
-from notifier.store import deliveries, notifications, queue
+from notifier.store import attempts, deliveries, notifications
 
 log = structlog.get_logger(__name__)
 
@@ -25,68 +26,54 @@ _BREACHES: Final = ("escalation", "response_missed", "answer_missed")
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """How the attempt at a claimed delivery ended. `addresses`: where its mail may go, in order."""
+    """How the attempt at a delivery ended. `addresses`: where its mail may go, in order.
 
-    claimed: Delivery
+    `delivery` is as it was claimed, or as it entered DATA. `at`: the real instant of the end, by the database's clock.
+    """
+
+    delivery: Delivery
     outcome: SmtpOutcome
     reply: str
+    at: datetime
     addresses: tuple[str, ...] = ()
-
-
-async def enter_data(
-    connection: AsyncConnection, clock: TimeSource, lease: timedelta, mails: Sequence[Sequence[Delivery]]
-) -> list[bool]:
-    """Record that the message of each mail is about to be sent; whether all claims of its deliveries still hold.
-
-    If one was lost (it was cancelled, or another process has claimed it), the others are released: the message lists
-    what is no longer needed.
-    """
-    claimed = [delivery for mail in mails for delivery in mail]
-    current = await queue.load_claimed(connection, claimed)
-    held = {id_ for id_, delivery in current.items() if delivery.state == DeliveryState.CLAIMED}
-    complete = [all(delivery.id in held for delivery in mail) for mail in mails]
-    entering = [delivery for mail, is_complete in zip(mails, complete, strict=True) if is_complete for delivery in mail]
-    await queue.enter_data(connection, entering, lease)
-    left = held - {delivery.id for delivery in entering}
-    if left:
-        now = await deliveries.load_now(connection, clock)
-        await deliveries.save(connection, [current[id_].released(now) for id_ in left], [])
-    return complete
 
 
 async def finish_attempts(
     connection: AsyncConnection, clock: TimeSource, policy: RetryPolicy, results: Sequence[AttemptResult]
-) -> None:
+) -> bool:
     """Save the deliveries after their attempts, and queue the next address of each refused one.
 
-    A result whose claim was lost changes nothing: the mail was cancelled, or another process has claimed it.
+    A result whose claim was lost changes nothing: the mail was cancelled, or another process has claimed it. Returns
+    whether other deliveries became ready. If all mails were accepted, this is a single statement.
     """
-    current = await queue.load_claimed(connection, [result.claimed for result in results])
-    now = await deliveries.load_now(connection, clock)
-    failed = [result.claimed.notification_id for result in results if result.outcome is not SmtpOutcome.ACCEPTED]
-    withdrawn = await notifications.load_withdrawal_reasons(connection, failed) if failed else {}
-    changed: list[Delivery] = []
+    withdrawn: Collection[UUID] = ()
+    if failed := [result.delivery for result in results if result.outcome is not SmtpOutcome.ACCEPTED]:
+        await notifications.lock_tickets(connection, {result.delivery.ticket_id for result in results})
+        withdrawn = await notifications.load_withdrawal_reasons(connection, {each.notification_id for each in failed})
+    ended: list[Delivery] = []
     entries: list[JournalEntry] = []
-    refused: dict[Delivery, Sequence[str]] = {}
     for result in results:
-        before = current.get(result.claimed.id)
-        if before is None:
-            log.warning("attempt_outlived_its_claim", **_about(result.claimed), outcome=result.outcome)
-            continue
-        is_needed = before.notification_id not in withdrawn
+        is_needed = result.delivery.notification_id not in withdrawn
+        now, jitter = Now(result.at, clock.business(result.at)), random.random()
         delivery = after_attempt(
-            before, result.outcome, result.reply, policy, now, is_needed=is_needed, jitter=random.random()
+            result.delivery, result.outcome, result.reply, policy, now, is_needed=is_needed, jitter=jitter
         )
-        changed.append(delivery)
+        ended.append(delivery)
         if result.outcome is SmtpOutcome.AMBIGUOUS:
             entries.append(JournalEntry(delivery, JournalNote.AMBIGUOUS))
         entries.append(JournalEntry.of(delivery))
-        if delivery.state == DeliveryState.REFUSED and is_needed:
-            refused[delivery] = result.addresses
-    await deliveries.save(connection, changed, entries)
-    await queue_next_addresses(connection, refused, now)
-    await queue.wake(connection, {delivery.ticket_id for delivery in changed})
-    on_commit(connection, lambda: _report(changed, clock))
+    saved, has_woken = await attempts.finish(connection, ended, entries)
+    for result in results:
+        if result.delivery.id not in saved:
+            log.warning("attempt_outlived_its_claim", **_about(result.delivery), outcome=result.outcome)
+    ended = [delivery for delivery in ended if delivery.id in saved]
+    refused = [row for row in ended if row.state == DeliveryState.REFUSED and row.notification_id not in withdrawn]
+    if refused:
+        addresses = {result.delivery.id: result.addresses for result in results}
+        now = await deliveries.load_now(connection, clock)
+        await queue_next_addresses(connection, {delivery: addresses[delivery.id] for delivery in refused}, now)
+    on_commit(connection, lambda: _report(ended, clock))
+    return has_woken or bool(refused)
 
 
 def _report(delivered: Sequence[Delivery], clock: TimeSource) -> None:

@@ -5,9 +5,9 @@ under a lock of that address. A claim is a lease in real time with a fencing tok
 change nothing.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -63,11 +63,13 @@ class Claim:
 class ClaimedMail:
     """One mail to be attempted: a single claim, or the items of the digest `digest_id`, in the order of events.
 
-    `withdrawn`: items of a repeated digest that were cancelled since. It lists them still, marked as such.
+    `claimed_at` is real, by the database's clock. `withdrawn`: items of a repeated digest that were cancelled since. It
+    lists them still, marked as such.
     """
 
     digest_id: UUID | None
     claims: Sequence[Claim]
+    claimed_at: datetime
     withdrawn: Sequence[Claim] = ()
 
     @property
@@ -87,22 +89,27 @@ async def claim_mails(
     *,
     limit: int,
     severity: int,
-) -> tuple[list[ClaimedMail], int]:
+) -> tuple[list[ClaimedMail], bool]:
     """Claim about `limit` mails that are ready, of this severity or a more urgent one, the most urgent first.
 
-    Returns the mails and the number of tickets examined: all their deliveries may have ended, or wait for others.
+    Returns the mails, and whether there may be more: all deliveries that were examined may have ended, or wait for
+    others.
     """
-    urgent = await queue.lock_most_urgent(connection, limit=limit, severity=severity)
-    if not urgent:
-        return [], 0
-    now = await deliveries.load_now(connection, clock)
-    tickets = await _load_tickets(connection, urgent, now)
+    urgent, is_limited = await queue.lock_most_urgent(connection, limit=limit, severity=severity)
+    queued = await queue.load_tickets(connection, urgent) if urgent else None
+    if queued is None:
+        return [], is_limited
+    now = Now(queued.now, clock.business(queued.now))
+    events = queued.events
+    tickets = await _recover(connection, queued.deliveries, now)
     due = due_digests(tickets.values(), now)
     if due:
         items_limit = min(limit * MAX_ITEMS, _MOST_ITEMS)
         further = set(await queue.lock_items(connection, due, limit=items_limit)) - set(tickets)
-        tickets |= await _load_tickets(connection, further, now)
-    loaded, withdrawn = await _load_notifications(connection, tickets, due, now)
+        if further and (others := await queue.load_tickets(connection, further)):
+            tickets |= await _recover(connection, others.deliveries, now)
+            events |= others.events
+    loaded, withdrawn = await _load_notifications(connection, tickets, events, due, now)
     items = due.items(row for rows in tickets.values() for row in rows)
     ready: list[Delivery] = []
     waiting: list[Delivery] = []
@@ -125,19 +132,11 @@ async def claim_mails(
         ClaimedMail(
             digest_id=mail[0].digest_id,
             claims=[describe(delivery) for delivery in mail],
+            claimed_at=now.real,
             withdrawn=[describe(row) for row in withdrawn if row.digest_id == mail[0].digest_id],
         )
         for mail in mails
-    ], len(urgent)
-
-
-async def _load_tickets(
-    connection: AsyncConnection, ticket_ids: Collection[UUID], now: Now
-) -> dict[UUID, list[Delivery]]:
-    """The deliveries of locked tickets, in the order of the ids, after expired attempts were recovered."""
-    if not ticket_ids:
-        return {}
-    return await _recover(connection, await deliveries.load_tickets(connection, ticket_ids), now)
+    ], is_limited
 
 
 async def _recover(
@@ -163,17 +162,23 @@ def _is_expired(delivery: Delivery, now: Now) -> bool:
 
 
 async def _load_notifications(
-    connection: AsyncConnection, tickets: Tickets, due: DueDigests, now: Now
+    connection: AsyncConnection,
+    tickets: Tickets,
+    events: Mapping[UUID, tuple[str, bytes]],
+    due: DueDigests,
+    now: Now,
 ) -> tuple[Mapping[UUID, Notification], Sequence[Delivery]]:
-    """The notifications of what may be attempted and of all open stand-downs; and the withdrawn items of digests that
-    are repeated, as far as their notifications can be read.
+    """The notifications of what may be attempted and of all open stand-downs, out of these `events`; and the withdrawn
+    items of digests that are repeated, as far as their notifications can be read.
     """
     rows = [row for ticket in tickets.values() for row in ticket if row.ready_at is not None]
     items = due.items(rows)
     needed = [row for row in rows if row.id in items or row.kind == "stand_down" or _is_ready(row, now)]
-    withdrawn = await deliveries.load_withdrawn_items(connection, due.repeated) if due.repeated else []
-    ids = {row.notification_id for row in (*needed, *withdrawn)}
-    loaded = await notifications.load_notifications(connection, ids) if ids else {}
+    loaded = notifications.parse_notifications({row.notification_id: events[row.notification_id] for row in needed})
+    if not due.repeated:
+        return loaded, []
+    withdrawn = await deliveries.load_withdrawn_items(connection, due.repeated)
+    loaded |= await notifications.load_notifications(connection, {row.notification_id for row in withdrawn})
     return loaded, [row for row in withdrawn if row.notification_id in loaded]
 
 

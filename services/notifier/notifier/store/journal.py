@@ -34,7 +34,7 @@ class JournalRow:
 
 async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -> None:
     """Append the entries in this order, queue their events for publishing, and count them once committed."""
-    events = [entry.event for entry in entries]
+    published = [OUTBOX.row(entry.event) if entry.event else None for entry in entries]
     rows: list[dict[str, Any]] = [
         {
             "delivery_id": entry.delivery.id,
@@ -43,12 +43,12 @@ async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -
             "at": entry.delivery.changed_at,
             "reply": entry.delivery.reply,
             "email": entry.delivery.email,
-            "event": event.model_dump_json().encode() if event else None,
+            "event": row["value"] if row else None,
         }
-        for entry, event in zip(entries, events, strict=True)
+        for entry, row in zip(entries, published, strict=True)
     ]
     await bulk.insert(connection, JOURNAL, rows)
-    await OUTBOX.add(connection, [event for event in events if event])
+    await bulk.insert(connection, OUTBOX.table, [row for row in published if row])
     if entries:
         on_commit(connection, lambda: metrics.count_entries(entry.entry for entry in entries))
 

@@ -1,6 +1,6 @@
 """Tickets (as locks), notifications and withdrawals. Nothing here commits."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -51,12 +51,18 @@ async def add_notifications(connection: AsyncConnection, added: Sequence[Notific
 async def load_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notification]:
     """Notifications by id, except those that this version cannot parse."""
     query = select(NOTIFICATIONS.c.id, NOTIFICATIONS.c.type, NOTIFICATIONS.c.event)
+    rows = await connection.execute(query.where(is_any_of(NOTIFICATIONS.c.id, ids)))
+    return parse_notifications({row.id: (row.type, row.event) for row in rows})
+
+
+def parse_notifications(stored: Mapping[UUID, tuple[str, bytes]]) -> dict[UUID, Notification]:
+    """Notifications by id, from type and event as stored, except those that this version cannot parse."""
     found: dict[UUID, Notification] = {}
-    for row in await connection.execute(query.where(is_any_of(NOTIFICATIONS.c.id, ids))):
+    for id_, (type_, event) in stored.items():
         try:
-            found[row.id] = _TYPES[row.type].model_validate_json(row.event)
+            found[id_] = _TYPES[type_].model_validate_json(event)
         except (KeyError, ValidationError) as error:
-            log.error("stored_notification_unreadable", notification_id=str(row.id), error=type(error).__name__)
+            log.error("stored_notification_unreadable", notification_id=str(id_), error=type(error).__name__)
     return found
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import (
     BigInteger,
-    Boolean,
     Interval,
     SmallInteger,
     Text,
@@ -29,12 +28,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from notifier.domain.delivery import IN_FLIGHT, Delivery, DeliveryState, JournalEntry
+from notifier.domain.delivery import IN_FLIGHT, Delivery, DeliveryState
 from notifier.domain.digest import KINDS, MOST_URGENT, PERIOD, AddressLoad, DueDigests
-from notifier.store import journal
 from notifier.store.deliveries import COLUMNS
-from notifier.store.notifications import lock_tickets
-from notifier.store.tables import DELIVERIES, TICKETS, is_any_of
+from notifier.store.tables import DELIVERIES, NOTIFICATIONS, TICKETS, is_any_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +47,38 @@ class QueueSize:
     overdue: float
 
 
-async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity: int) -> list[UUID]:
+@dataclass(frozen=True, slots=True)
+class QueuedTickets:
+    """Locked tickets. `deliveries`: by ticket, in the order of events. `events`: type and event of the notifications of
+    all open ones, as stored, by notification id. `now`: the database's clock.
+    """
+
+    deliveries: dict[UUID, list[Delivery]]
+    events: dict[UUID, tuple[str, bytes]]
+    now: datetime
+
+
+async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity: int) -> tuple[list[UUID], bool]:
     """Lock the tickets of the `limit` most urgent deliveries that are ready, without those locked elsewhere.
 
     Of this severity or a more urgent one; severity 1 and higher tiers first. Load what decisions depend on after this.
+    Returns the tickets, and whether there may be further deliveries that are ready.
     """
-    rows = await connection.execute(_MOST_URGENT, {"limit": limit, "severity": severity})
-    return list(dict.fromkeys(rows.scalars()))
+    rows = (await connection.execute(_MOST_URGENT, {"limit": limit, "severity": severity})).scalars().all()
+    return list(dict.fromkeys(rows)), len(rows) == limit
+
+
+async def load_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> QueuedTickets | None:
+    """What is known about tickets that are locked; None if they have no deliveries."""
+    rows = (await connection.execute(_TICKETS, {"ids": list(ticket_ids)})).all()
+    if not rows:
+        return None
+    found: dict[UUID, list[Delivery]] = {ticket_id: [] for ticket_id in ticket_ids}
+    for row in rows:
+        delivery = Delivery(*row[: len(COLUMNS)])
+        found[delivery.ticket_id].append(delivery)
+    events = {row.notification_id: (row.type, row.event) for row in rows if row.event is not None}
+    return QueuedTickets(found, events, rows[0].now)
 
 
 async def lock_items(connection: AsyncConnection, due: DueDigests, *, limit: int) -> list[UUID]:
@@ -86,23 +108,6 @@ async def lock_loads(connection: AsyncConnection, addresses: Collection[str]) ->
     for row in await connection.execute(_LOADS, parameters):
         loads[row.address] = AddressLoad(row.singles, row.leaves_at)
     return loads
-
-
-async def enter_data(connection: AsyncConnection, claims: Sequence[Delivery], lease: timedelta) -> None:
-    """Move deliveries whose claims hold to `in_data`, with a new lease, `message_id` and `late`."""
-    messages = {
-        "message_ids": [claim.message_id for claim in claims],
-        "lates": [claim.late for claim in claims],
-        "lease": lease,
-    }
-    entered = [Delivery(*row) for row in await connection.execute(_ENTER_DATA, _claims(claims) | messages)]
-    await journal.record(connection, [JournalEntry.of(delivery) for delivery in entered])
-
-
-async def load_claimed(connection: AsyncConnection, claims: Sequence[Delivery]) -> dict[UUID, Delivery]:
-    """The deliveries whose claims still hold, as they are now, by id; their tickets are locked."""
-    await lock_tickets(connection, (claim.ticket_id for claim in claims))
-    return {row[0]: Delivery(*row) for row in await connection.execute(_CLAIMED, _claims(claims))}
 
 
 async def wake(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
@@ -147,17 +152,13 @@ _CLAIMS: Final = (
     .table_valued(column("id", Uuid), column("token", BigInteger))
     .render_derived(name="claims")
 )
-_MESSAGES: Final = (
-    func.unnest(
-        _IDS,
-        bindparam("tokens", type_=ARRAY(BigInteger)),
-        bindparam("message_ids", type_=ARRAY(Text)),
-        bindparam("lates", type_=ARRAY(Boolean)),
-    )
-    .table_valued(column("id", Uuid), column("token", BigInteger), column("message_id", Text), column("late", Boolean))
-    .render_derived(name="messages")
-)
 _IS_CLAIM: Final = (_CLAIMS.c.id == DELIVERIES.c.id) & (_CLAIMS.c.token == DELIVERIES.c.token)
+_TICKETS: Final = (
+    select(*COLUMNS, NOTIFICATIONS.c.type, NOTIFICATIONS.c.event, func.clock_timestamp().label("now"))
+    .outerjoin(NOTIFICATIONS, (NOTIFICATIONS.c.id == DELIVERIES.c.notification_id) & DELIVERIES.c.ready_at.is_not(None))
+    .where(is_any_of(DELIVERIES.c.ticket_id, _IDS))
+    .order_by(DELIVERIES.c.seq)
+)
 _MOST_URGENT: Final = (
     select(DELIVERIES.c.ticket_id)
     .join(TICKETS, TICKETS.c.ticket_id == DELIVERIES.c.ticket_id)
@@ -212,22 +213,6 @@ _LOADS: Final = select(
     func.sum(_RECENT.c.single).label("singles"),
     func.min(_RECENT.c.leaves_at).label("leaves_at"),
 ).group_by(_RECENT.c.address)
-_ENTER_DATA: Final = (
-    update(DELIVERIES)
-    .where(
-        DELIVERIES.c.id == _MESSAGES.c.id,
-        DELIVERIES.c.token == _MESSAGES.c.token,
-        DELIVERIES.c.state == DeliveryState.CLAIMED,
-    )
-    .values(
-        state=DeliveryState.IN_DATA,
-        ready_at=_NOW + _LEASE,
-        message_id=_MESSAGES.c.message_id,
-        late=_MESSAGES.c.late,
-    )
-    .returning(*COLUMNS)
-)
-_CLAIMED: Final = select(*COLUMNS).join(_CLAIMS, _IS_CLAIM).where(DELIVERIES.c.state.in_(IN_FLIGHT))
 _WAKE: Final = (
     update(DELIVERIES)
     .where(

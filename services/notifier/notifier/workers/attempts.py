@@ -1,7 +1,8 @@
 """Attempts: each hands one claimed mail to a mail server and saves the result."""
 
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -18,9 +19,11 @@ from notifier.domain.delivery import Delivery
 from notifier.domain.message import Mail
 from notifier.domain.smtp_reply import SmtpOutcome, SmtpPhase, SmtpReply
 from notifier.errors import UnmailableAddressError
-from notifier.handlers.attempts import AttemptResult, enter_data, finish_attempts
+from notifier.handlers.attempts import AttemptResult, finish_attempts
 from notifier.handlers.claims import ClaimedMail
 from notifier.settings import Settings
+from notifier.store.attempts import enter_data
+from notifier.workers.capacity import Attempt
 from notifier.workers.composer import MailComposer
 from notifier.workers.smtp_servers import SmtpServers
 
@@ -29,21 +32,14 @@ log = structlog.get_logger(__name__)
 _LATE: Final = timedelta(seconds=60)
 _NOT_RENDERED: Final = "internal error: the notifier's log describes it at `mail_not_rendered`; the mail is tried again"
 _MAX_REPLY: Final = 500
-_LINGER: Final = 0.03  # seconds; in a burst a mail costs a fifth less CPU than with 0.01
-
-
-@dataclass(slots=True)
-class Attempt:
-    """One claimed mail in flight. `is_probe`: no server was known to accept mails when it started."""
-
-    mail: ClaimedMail
-    is_probe: bool
-    is_connecting: bool = True
-    """Whether no server has accepted its envelope yet."""
+_LINGER: Final = 0.005
 
 
 class AttemptRunner:
-    """`on_envelope` is called when a server has accepted the envelope of a mail."""
+    """`on_progress` is called when more attempts may start: a server accepted an envelope, or has answered a mail.
+
+    `on_ready` is called when other deliveries became ready.
+    """
 
     def __init__(
         self,
@@ -52,7 +48,9 @@ class AttemptRunner:
         servers: SmtpServers,
         clock: TimeSource,
         settings: Settings,
-        on_envelope: Callable[[], None],
+        *,
+        on_progress: Callable[[], None],
+        on_ready: Callable[[], None],
     ) -> None:
         self._engine = engine
         self._composer = composer
@@ -60,8 +58,10 @@ class AttemptRunner:
         self._clock = clock
         self._settings = settings
         self._return_path = settings.return_path(settings.ack_keys)
-        self._on_envelope = on_envelope
-        # What simultaneous attempts save becomes one transaction.
+        self._on_progress = on_progress
+        self._on_ready = on_ready
+        # What simultaneous attempts save becomes one transaction, usually of one statement.
+        self._single_statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
         self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_LINGER)
 
@@ -77,61 +77,66 @@ class AttemptRunner:
                 else:
                     message = self._composer.compose_digest(mail, mail.digest_id, now, late)
             except UnmailableAddressError as error:
-                await self._save(mail, SmtpOutcome.REFUSED, str(error))
+                await self._save(attempt, mail.deliveries, SmtpOutcome.REFUSED, str(error))
             except Exception:  # the other attempts go on, and this one is repeated later
                 log.exception("mail_not_rendered")
-                await self._save(mail, SmtpOutcome.DEFERRED, _NOT_RENDERED)
+                await self._save(attempt, mail.deliveries, SmtpOutcome.DEFERRED, _NOT_RENDERED)
             else:
                 await self._send(attempt, message, late)
 
     async def _send(self, attempt: Attempt, message: Mail, late: set[UUID]) -> None:
         mail = attempt.mail
-        envelope = await self._servers.open_envelope(
-            sender=self._envelope_sender(mail), recipient=message.recipient, probe=attempt.is_probe
-        )
-        attempt.is_connecting = False
+        sender = self._envelope_sender(mail)
+        envelope = await self._servers.open_envelope(attempt, sender=sender, recipient=message.recipient)
         if isinstance(envelope, SmtpReply):
-            await self._save(mail, envelope.outcome, str(envelope))
+            await self._save(attempt, mail.deliveries, envelope.outcome, str(envelope))
             return
-        self._on_envelope()
-        server, connection = envelope.server, envelope.connection
+        self._on_progress()
+        entering = [replace(row, message_id=message.message_id, late=row.id in late) for row in mail.deliveries]
         reply = SmtpReply(SmtpPhase.RECIPIENT, 250, "")
         try:
-            if not await self._enter_data(
-                [replace(row, message_id=message.message_id, late=row.id in late) for row in mail.deliveries]
-            ):
+            if not await self._enter_data(entering):
                 log.info("delivery_withdrawn_before_data")
-                self._servers.record(server, reply)
+                self._servers.record(envelope.server, reply)
+                self._on_ready()
                 return
             reply = SmtpReply(SmtpPhase.DATA, None, "the attempt was interrupted")  # if this process stops meanwhile
-            reply = await server.send(connection, message.raw)
-            self._servers.record(server, reply)
-            await self._save(mail, reply.outcome, str(reply))
+            reply = await self._servers.send(attempt, envelope, message.raw)
         finally:
-            await server.release(connection, reply)
+            await envelope.server.release(envelope.connection, reply)
+        await self._save(attempt, entering, reply.outcome, str(reply))
 
     def _envelope_sender(self, mail: ClaimedMail) -> str:
         """Where reports about this mail go. That of a digest names its first delivery."""
         path = self._return_path
         return path.of(mail.claims[0].delivery.id) if path else self._settings.mail_from
 
-    async def _save(self, mail: ClaimedMail, outcome: SmtpOutcome, reply: str) -> None:
+    async def _save(self, attempt: Attempt, rows: Sequence[Delivery], outcome: SmtpOutcome, reply: str) -> None:
         """Save the result as soon as the database responds: a lost result would make the mail ambiguous."""
+        attempt.is_answered = True
+        self._on_progress()
+        at = attempt.mail.claimed_at + timedelta(seconds=time.monotonic() - attempt.claim_began)
         shown = one_line(reply, _MAX_REPLY)
-        results = [AttemptResult(claim.delivery, outcome, shown, claim.addresses) for claim in mail.claims]
-        async for attempt in stamina.retry_context(on=is_transient, timeout=60, attempts=None, wait_max=2):
-            with attempt:
-                await self._finish(results)
+        results = [
+            AttemptResult(row, outcome, shown, at, claim.addresses)
+            for row, claim in zip(rows, attempt.mail.claims, strict=True)
+        ]
+        async for again in stamina.retry_context(on=is_transient, timeout=60, attempts=None, wait_max=2):
+            with again:
+                has_ready = await self._finish(results)
+        if has_ready:
+            self._on_ready()
 
     async def _enter_data_group(self, mails: Sequence[Sequence[Delivery]]) -> Sequence[bool]:
-        async with self._engine.begin() as connection:
-            return await enter_data(connection, self._clock, self._settings.lease, mails)
+        async with self._single_statements.begin() as connection:
+            return await enter_data(connection, mails, self._settings.lease)
 
-    async def _finish_group(self, results: Sequence[Sequence[AttemptResult]]) -> Sequence[None]:
+    async def _finish_group(self, results: Sequence[Sequence[AttemptResult]]) -> Sequence[bool]:
         every = [result for of_mail in results for result in of_mail]
-        async with self._engine.begin() as connection:
-            await finish_attempts(connection, self._clock, self._settings.retry_policy, every)
-        return [None] * len(results)
+        is_single = all(result.outcome is SmtpOutcome.ACCEPTED for result in every)
+        async with (self._single_statements if is_single else self._engine).begin() as connection:
+            has_ready = await finish_attempts(connection, self._clock, self._settings.retry_policy, every)
+        return [has_ready] * len(results)
 
 
 def _about(mail: ClaimedMail) -> dict[str, str]:

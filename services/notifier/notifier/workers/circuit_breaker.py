@@ -9,6 +9,12 @@ from typing import Final
 from tocsin.backoff import Backoff
 
 _BACKOFF: Final = Backoff(first=timedelta(seconds=0.5), longest=timedelta(seconds=30))
+# Each trial of a server that hangs may double a mail, yet mail must flow soon after it has recovered. So the pauses
+# grow slowly: to 3 s after half a minute, to half a minute after four.
+_HANG_BACKOFF: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=30), factor=1.15)
+_TRIAL_PAUSE: Final = 30.0
+_HUNG_FOR: Final = 600.0
+"""After so many seconds without a trial, a hang counts as any other failure."""
 
 
 class CircuitState(StrEnum):
@@ -18,6 +24,8 @@ class CircuitState(StrEnum):
     """It failed a short time ago and is left alone."""
     HALF_OPEN = "half-open"
     """Unknown, at first and after each pause: only probes may use the server."""
+    TRIAL = "trial"
+    """Half-open after a hang: only one mail at a time may use the server, because only the reply to a mail tells."""
 
 
 class CircuitBreaker:
@@ -28,24 +36,46 @@ class CircuitBreaker:
         self.failures = 0
         """Consecutive failures. Those during a pause count as one: their attempts had started before it."""
         self._retry_at = 0.0
+        self._hung_until = 0.0
 
     @property
     def state(self) -> CircuitState:
         if self._closed:
             return CircuitState.CLOSED
-        return CircuitState.HALF_OPEN if time.monotonic() >= self._retry_at else CircuitState.OPEN
+        if time.monotonic() < self._retry_at:
+            return CircuitState.OPEN
+        return CircuitState.TRIAL if self.is_hung else CircuitState.HALF_OPEN
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether the last known problem is a hang."""
+        return time.monotonic() < self._hung_until
 
     def succeed(self) -> None:
         """Close the circuit."""
         self._closed = True
         self.failures = 0
+        self._hung_until = 0.0
 
     def fail(self) -> float | None:
         """Record a failure; returns the pause in seconds if it started one, else None."""
+        return self._pause(_BACKOFF)
+
+    def hang(self) -> float | None:
+        """Record that the server does not reply; returns the pause in seconds if it started one, else None."""
+        pause = self._pause(_HANG_BACKOFF)
+        self._hung_until = time.monotonic() + _HUNG_FOR
+        return pause
+
+    def begin_trial(self) -> None:
+        """Use the server for one mail, although another server accepts mails; the next trial is not soon."""
+        self._retry_at = time.monotonic() + _TRIAL_PAUSE
+
+    def _pause(self, backoff: Backoff) -> float | None:
         self._closed = False
         if self.state is CircuitState.OPEN:
             return None
         self.failures += 1
-        pause = _BACKOFF.pause(self.failures, random.random()).total_seconds()
+        pause = backoff.pause(self.failures, random.random()).total_seconds()
         self._retry_at = time.monotonic() + pause
         return pause

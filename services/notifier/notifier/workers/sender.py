@@ -1,6 +1,7 @@
 """The delivery worker: claims the mails that are ready, and runs several attempts at a time."""
 
 import asyncio
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,8 +14,8 @@ from tocsin.sources.directory_file import DirectoryFile
 from notifier.handlers.claims import ClaimedMail, ClaimTerms, claim_mails
 from notifier.settings import Settings
 from notifier.store import queue
-from notifier.workers.attempts import Attempt, AttemptRunner
-from notifier.workers.capacity import Capacity, free_capacity
+from notifier.workers.attempts import AttemptRunner
+from notifier.workers.capacity import Attempt, Capacity, free_capacity
 from notifier.workers.circuit_breaker import CircuitState
 from notifier.workers.composer import MailComposer
 from notifier.workers.smtp_servers import SmtpServers
@@ -45,9 +46,13 @@ class Sender:
         self._settings = settings
         self._terms = ClaimTerms(settings.lease, allowance)
         self._wake_relay = wake_relay
-        self._servers = SmtpServers(settings)
-        self._runner = AttemptRunner(engine, composer, self._servers, clock, settings, self.wake)
+        self._servers = SmtpServers(settings, self._on_progress)
+        self._runner = AttemptRunner(
+            engine, composer, self._servers, clock, settings, on_progress=self._on_progress, on_ready=self.wake
+        )
         self._woken = asyncio.Event()
+        self._has_more = True
+        """Whether mails may be ready that the last claim left for lack of capacity."""
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
 
     def wake(self) -> None:
@@ -81,38 +86,41 @@ class Sender:
                     if task.done():
                         task.result()
                 self._woken.clear()
-                if not await self._start_attempts():
-                    await self._rest()
+                await self._start_attempts()
+                await self._rest()
             if self._attempts:
                 await asyncio.wait(self._attempts)
         finally:
             await cancel_all([*background, stopped, *self._attempts])
             await self._servers.close_idle()
 
-    async def _start_attempts(self) -> int:
-        """Claim the mails that may be attempted now, and start the attempts; returns their number."""
+    async def _start_attempts(self) -> None:
+        """Claim the mails that may be attempted now, and start the attempts."""
         capacity = free_capacity(self._attempts.values(), self._servers.state, self._settings.smtp_concurrency)
+        self._has_more = capacity.is_limited
         if capacity.attempts <= 0:
-            return 0
+            return
+        began = time.monotonic()
         try:
             mails = await self._claim(capacity)
         except Exception as error:
             if not is_transient(error):
                 raise
             log.warning("claim_postponed", error=repr(error))
-            return 0
+            return
+        if mails and self._has_more:
+            self.wake()
         for mail in mails:
-            attempt = Attempt(mail, is_probe=self._servers.state is not CircuitState.CLOSED)
+            attempt = Attempt(mail, self._servers.state is not CircuitState.CLOSED, began)
             task = asyncio.create_task(self._runner.run(attempt))
             self._attempts[task] = attempt
             task.add_done_callback(self._on_done)
-        return len(mails)
 
     async def _claim(self, capacity: Capacity) -> list[ClaimedMail]:
         """Claim mails; without a directory, none. If all examined tickets must wait, examine the next ones."""
         while (directory := self._directory.current()) is not None:
             async with self._engine.begin() as connection:
-                mails, examined = await claim_mails(
+                mails, has_more = await claim_mails(
                     connection,
                     self._clock,
                     directory,
@@ -120,7 +128,8 @@ class Sender:
                     limit=capacity.attempts,
                     severity=capacity.severity,
                 )
-            if mails or not examined:
+            if mails or not has_more:
+                self._has_more |= has_more
                 return mails
         return []
 
@@ -133,9 +142,14 @@ class Sender:
             if not self._attempts:
                 await self._servers.close_idle()
 
+    def _on_progress(self) -> None:
+        """More attempts may start."""
+        if self._has_more:
+            self.wake()
+
     def _on_done(self, task: asyncio.Task[None]) -> None:
         attempt = self._attempts.pop(task)
-        self.wake()
+        self._on_progress()
         self._wake_relay()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its deliveries stay claimed until their lease expires.

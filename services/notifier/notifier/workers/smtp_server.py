@@ -44,7 +44,7 @@ class SmtpServer:
         reply = await self._envelope(connection, sender=sender, recipient=recipient)
         if connection.used > 1 and reply.phase is SmtpPhase.SENDER and reply.is_server_failure:
             # It was idle, and the server may have closed it meanwhile. That says nothing about the server.
-            await self.release(connection, reply)
+            connection.client.close()
             connection = await self.connect(fresh=True)
             if isinstance(connection, SmtpReply):
                 return connection
@@ -61,8 +61,9 @@ class SmtpServer:
 
     async def release(self, connection: SmtpConnection, reply: SmtpReply) -> None:
         """Keep the connection for the next mail if it can be used again, otherwise close it."""
-        reusable = reply.code is not None and not reply.is_server_failure and connection.client.is_connected
-        if reusable and connection.used < self._settings.smtp_batch and await self._is_clean(connection, reply):
+        if reply.code is None or reply.is_server_failure:
+            connection.client.close()  # it would not answer QUIT either
+        elif connection.used < self._settings.smtp_batch and await self._is_clean(connection, reply):
             self._idle.append(connection)
         else:
             await _quit(connection)
@@ -146,7 +147,9 @@ class SmtpServer:
         return await _reply(SmtpPhase.SENDER, client.ehlo())
 
     async def _is_clean(self, connection: SmtpConnection, reply: SmtpReply) -> bool:
-        """Whether no unfinished envelope is left on the connection."""
+        """Whether it is open, and no unfinished envelope is left on it."""
+        if not connection.client.is_connected:
+            return False
         if reply.phase is SmtpPhase.DATA:
             return True
         return (await _reply(SmtpPhase.SENDER, connection.client.rset())).is_accepted

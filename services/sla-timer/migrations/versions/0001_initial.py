@@ -62,8 +62,8 @@ def upgrade() -> None:
         sa.Column("next_at", INSTANT, nullable=False),
         sa.Column(
             "due",
-            sa.Text,
-            comment="JSON of the events of `next_at`, rendered; null: `later` has them, not rendered yet",
+            sa.LargeBinary,
+            comment="JSON of the events of `next_at`, rendered; null: they are in `later`",
         ),
         sa.Column("later", sa.LargeBinary, nullable=False, comment="JSON of the other events, compact, in order"),
         sa.Column("later_at", INSTANT),

@@ -49,7 +49,7 @@ def evaluate(facts: FactLog, policies: PolicyHistory, until: int, *, whole_agend
 class _Walk:
     """A ticket's state, moved forward through time."""
 
-    __slots__ = ("_applied", "_due_at", "_facts", "_policies", "state", "version")
+    __slots__ = ("_applied", "_due", "_facts", "_policies", "state", "version")
 
     def __init__(self, facts: FactLog, policies: PolicyHistory) -> None:
         opening = facts.facts[0]
@@ -58,35 +58,39 @@ class _Walk:
         self.version = policies.index_at(opening.at)
         self._applied = 1
         self.state = TicketState(facts, policies.rules[self.version])
-        self._due_at, _, _ = self.state.next_due()
+        self._due = self.state.next_due()
 
     def advance(self, until: int) -> None:
         """Advance to `until`, inclusive."""
         state, facts, applied = self.state, self._facts, self._applied
-        change_at = self._policy_change_at()
+        due, change_at = self._due, self._policy_change_at()
         while True:
             fact_at = facts[applied].at if applied < len(facts) else FOREVER
-            at = min(self._due_at, fact_at, change_at)
+            at = min(due[0], fact_at, change_at)
             if at > until:
-                self._applied = applied
+                self._applied, self._due = applied, due
                 return
             state.now = at
-            if change_at == at:
-                self.version += 1
-                state.change_rules(self._policies.rules[self.version])
-                change_at = self._policy_change_at()
-            while applied < len(facts) and facts[applied].at == at:
-                state.apply(facts[applied])
-                applied += 1
-            self._due_at = state.fire_due()
+            if at in (change_at, fact_at):
+                if at == change_at:
+                    self.version += 1
+                    state.change_rules(self._policies.rules[self.version])
+                    change_at = self._policy_change_at()
+                while applied < len(facts) and facts[applied].at == at:
+                    state.apply(facts[applied])
+                    applied += 1
+                due = state.next_due()
+            due = state.fire_due(due)
 
     def look_ahead(self, *, whole: bool) -> tuple[TimelineEvent, ...]:
         """The events that follow if no further fact arrives: all, or up to the next instant with a due event."""
         self._facts = self._facts[: self._applied]
         events = self.state.events
         past = len(events)
-        while whole or not any(event.kind in FALLS_DUE for event in events[past:]):
-            at = min(self._due_at, self._policy_change_at())
+        if whole:
+            self.advance(FOREVER - 1)
+        while not any(event.kind in FALLS_DUE for event in events[past:]):
+            at = min(self._due[0], self._policy_change_at())
             if at == FOREVER:
                 break
             self.advance(at)

@@ -60,23 +60,47 @@ class EventContext:
 
 
 class RenderedEvent(NamedTuple):
-    """A timeline event of the agenda in the form in which it is published once it is due.
+    """An event of the agenda as it is published once it is due: its natural key, and its JSON without the ticket.
 
-    `body` is the JSON of the event without its ticket. `ticket` is that of its ticket; None: as at the opening.
+    `ticket` is the JSON of its ticket; null means as at the opening. It is confirmed: `json` can say otherwise.
     """
 
-    key: EventKey
-    body: bytes
-    ticket: bytes | None
+    kind: str
+    subject: str
+    cycle: int
+    run: int
+    step: int
+    event_id: str
+    severity: int
+    historic: bool
+    reason: str | None
+    body: str
+    ticket: str | None
+
+    def json(self, opened: bytes, *, confirmed: bool) -> bytes:
+        """The JSON of the event. `opened` is that of the ticket as at its opening."""
+        ticket = opened if self.ticket is None else self.ticket.encode()
+        # No text can contain this: in JSON its quotes are escaped.
+        body = self.body if confirmed else self.body.replace('"unconfirmed":false', '"unconfirmed":true')
+        return b'{"ticket":' + ticket + b"," + body[1:].encode()
 
 
 def rendered_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> RenderedEvent:
-    """Render an event of the agenda. It is confirmed: publishing it without a watermark says so when that happens."""
+    """Render an event of the agenda."""
     event = published_event(keyed, details, replace(context, confirmed_through=keyed.event.at))
+    key = keyed.key
     return RenderedEvent(
-        key=keyed.key,
-        body=event.model_dump_json(exclude={"ticket"}).encode(),
-        ticket=None if event.ticket is context.ticket else event.ticket.model_dump_json().encode(),
+        kind=key.kind.value,
+        subject=key.subject,
+        cycle=key.cycle,
+        run=key.run,
+        step=key.step,
+        event_id=str(event.event_id),
+        severity=event.severity,
+        historic=event.historic,
+        reason=keyed.event.reason,
+        body=event.model_dump_json(exclude={"ticket"}),
+        ticket=None if event.ticket is context.ticket else event.ticket.model_dump_json(),
     )
 
 

@@ -44,7 +44,3 @@ class PolicyHistory:
     def rules_at(self, at: int) -> Rules:
         """The rules in force at the instant `at`."""
         return self.rules[self.index_at(at)]
-
-    def matrix_at(self, at: int) -> Mapping[int, SeverityCriteria]:
-        """The severity matrix in force at the instant `at`."""
-        return self.matrices[self.index_at(at)]

@@ -1,12 +1,13 @@
 """What facts say of a ticket apart from its clocks: the assignee, and whether the severity is disputed. Pure."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tocsin.business_time import micros
 from tocsin.events import Assignee, Fact, FactType, Ticket
 from tocsin.lifecycle import applies_at, in_order
-from tocsin.policy import disputed_severity
+from tocsin.policy import SeverityCriteria, disputed_severity
 
 from sla_timer.domain.policy_history import PolicyHistory
 
@@ -26,14 +27,23 @@ class DetailHistory:
     def __init__(self, ticket: Ticket, facts: Iterable[Fact], policies: PolicyHistory) -> None:
         opening, *later = in_order(facts)
         self._ticket = ticket
-        self._facts = [(micros(applies_at(fact, opening)), fact) for fact in later if fact.type in _TYPES]
+        self._facts = [fact for fact in later if fact.type in _TYPES]
+        self._instants = [micros(applies_at(fact, opening)) for fact in self._facts]
         self._policies = policies
+        self._known: dict[tuple[int, int], TicketDetails] = {}
 
     def at(self, instant: int) -> TicketDetails:
         """The details at `instant` (microseconds since the epoch), after all facts of that instant."""
-        facts = [fact for at, fact in self._facts if at <= instant]
+        # Between two of these facts, and two versions of the policy, they stay as they are.
+        facts, version = bisect_right(self._instants, instant), self._policies.index_at(instant)
+        details = self._known.get((facts, version))
+        if details is None:
+            details = self._known[facts, version] = self._after(self._facts[:facts], self._policies.matrices[version])
+        return details
+
+    def _after(self, facts: Sequence[Fact], matrix: Mapping[int, SeverityCriteria]) -> TicketDetails:
         assignees = [fact.assignee for fact in facts if fact.type is FactType.ASSIGNED]
         return TicketDetails(
             assignee=assignees[-1] if assignees else self._ticket.assignee,
-            suggested_severity=disputed_severity(self._policies.matrix_at(instant), self._ticket, facts),
+            suggested_severity=disputed_severity(matrix, self._ticket, facts),
         )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 from uuid import UUID
 
 from tocsin.business_time import micros, to_datetime
@@ -48,6 +48,13 @@ class TicketRecord:
     published: Mapping[EventKey, datetime]
     ladders: Mapping[LadderRunKey, PublishedLadder | None]
     notices: Collection[NoticeKind]
+
+    @classmethod
+    def opened(cls, ticket: Ticket, partition: int, historic_through: datetime | None = None) -> Self:
+        """A ticket of which nothing was published yet, still without its facts."""
+        return cls(
+            ticket, partition, historic_through, responded_at=None, facts=(), published={}, ladders={}, notices=()
+        )
 
     def complete_through(self, accepted_through: datetime | None) -> datetime:
         """The instant up to which no fact is missing: the watermark of the partition, or the receipt of the last fact.

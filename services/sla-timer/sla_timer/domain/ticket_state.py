@@ -20,6 +20,12 @@ from sla_timer.domain.timeline_events import EventKind, TimelineEvent
 FOREVER: Final = 1 << 62
 """Later than every instant."""
 
+# Looking a member up in its enumeration takes several times as long as a global name.
+_STEP_DUE: Final = EventKind.STEP_DUE
+_ENDED: Final = EventKind.ENDED
+_WARNED: Final = EventKind.WARNED
+_BREACHED: Final = EventKind.BREACHED
+
 _STATES_ACKNOWLEDGEMENTS: Final = frozenset({EventKind.STEP_DUE, EventKind.CONTINUED})
 """The kinds of events that state the acknowledgements of the ladder."""
 
@@ -247,21 +253,22 @@ class TicketState:
                 due_at, kind, due_clock = at, "step", None
         return (silence_at, "silence", None) if silence_at < due_at else (due_at, kind, due_clock)
 
-    def fire_due(self) -> int:
-        """Record everything that is due by `now`, in order, and return when something falls due next."""
+    def fire_due(self, due: Due) -> Due:
+        """Record everything that is due by `now`, `due` first, in order, and return what falls due next."""
         while True:
-            at, kind, clock = self.next_due()
+            at, kind, clock = due
             if at > self.now:
-                return at
+                return due
             if kind == "silence":
                 self._silent = True
             elif clock is None:
                 self._step()
             elif kind == "warning":
                 clock.warned = True
-                self._record_clock(EventKind.WARNED, clock)
+                self._record_clock(_WARNED, clock)
             else:
                 self._breach(clock)
+            due = self.next_due()
 
     def _step(self) -> None:
         if self.ladder is None:
@@ -272,7 +279,7 @@ class TicketState:
 
     def _breach(self, clock: RunningClock) -> None:
         clock.breach(self.now)
-        self._record_clock(EventKind.BREACHED, clock)
+        self._record_clock(_BREACHED, clock)
         if clock.name != "resolution":
             return
         if self.ladder is None:
@@ -286,13 +293,14 @@ class TicketState:
 
     def _climb(self, ladder: Ladder, reason: EscalationReason) -> None:
         step = ladder.climb(self.now, len(self._rules.ladder))
-        self._stale = True
+        if not self._stale:
+            self._schedule_ladder()  # a step changes no clock
         if step is None:
             self.exhausted_at = self.now
             self.events.append(self._ladder_event(ladder, EventKind.EXHAUSTED))
         else:
             fact = ladder.escalation if reason == "explicit" else None
-            self.events.append(self._ladder_event(ladder, EventKind.STEP_DUE, step=step, reason=reason, fact=fact))
+            self.events.append(self._ladder_event(ladder, _STEP_DUE, step=step, reason=reason, fact=fact))
 
     def open_ladder(self) -> TimelineEvent | None:
         """How the open ladder stands, as the event that would state it; None without one."""
@@ -307,9 +315,12 @@ class TicketState:
         self._stale = False
         if not self.status.closed:
             self._measure()
-            if self.ladder is not None:
-                interval = self._rules.interval[self.status.severity]
-                self.ladder.schedule(interval, self.resolution.due_at, self.stopped_times)
+            self._schedule_ladder()
+
+    def _schedule_ladder(self) -> None:
+        if self.ladder is not None:
+            interval = self._rules.interval[self.status.severity]
+            self.ladder.schedule(interval, self.resolution.due_at, self.stopped_times)
 
     def _measure(self) -> None:
         rules, severity = self._rules, self.status.severity
@@ -385,7 +396,7 @@ class TicketState:
             kept=ladder.kept,
             started_at=resolution.started_at if resolution.measured else None,
             due_at=resolution.due_at,
-            next_at=None if kind is EventKind.ENDED else ladder.next_at,
+            next_at=None if kind is _ENDED else ladder.next_at,
             held=ladder.delayed,
             exhausted_at=ladder.exhausted_at,
             actor=None if fact is None else fact.actor,

@@ -1,7 +1,8 @@
 """Facts that arrive from Kafka."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -9,52 +10,83 @@ from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.records import Received
 
+from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.evaluation import evaluate_and_publish
+from sla_timer.handlers.evaluation import CHUNK, evaluate_and_publish
 from sla_timer.handlers.reporting import report_receipts
-from sla_timer.store.tickets import ArrivedTicket, add_facts, add_tickets, lock_tickets
+from sla_timer.store.tickets import add_facts, load_facts, load_tickets, lock_tickets
+
+
+@dataclass(slots=True)
+class _Arrivals:
+    """What a batch brings of one ticket: its facts by number, and the ticket itself if it was opened or imported."""
+
+    facts: dict[int, Fact] = field(default_factory=dict)
+    opened: TicketRecord | None = None
 
 
 async def receive_facts(context: TimerContext, connection: AsyncConnection, batch: Sequence[Received]) -> None:
     """Store the facts of a batch and evaluate every ticket that has a new one. Raises PoisonMessageError."""
-    tickets, facts = _tickets_and_facts(batch)
-    await add_tickets(connection, tickets)
-    await lock_tickets(connection, facts)
-    added = await add_facts(connection, facts)
-    report_receipts(connection, _live_facts(tickets, added))
-    await evaluate_and_publish(context, connection, added)
+    arrivals = _by_ticket(batch)
+    ordered = sorted(arrivals)
+    known = await lock_tickets(connection, ordered)
+    for begin in range(0, len(ordered), CHUNK):
+        chunk = {ticket_id: arrivals[ticket_id] for ticket_id in ordered[begin : begin + CHUNK]}
+        await _receive(context, connection, chunk, known)
 
 
-def _live_facts(tickets: Sequence[ArrivedTicket], facts: Mapping[UUID, Sequence[Fact]]) -> list[Fact]:
-    """The facts that were not posted as history. `tickets` are the new ones."""
-    historic_through = {new.ticket.ticket_id: new.historic_through for new in tickets}
-    live = []
-    for ticket_id, added in facts.items():
-        through = historic_through.get(ticket_id)
-        live += [fact for fact in added if through is None or fact.received_at > through]
-    return live
+async def _receive(
+    context: TimerContext, connection: AsyncConnection, arrivals: Mapping[UUID, _Arrivals], known: AbstractSet[UUID]
+) -> None:
+    """Receive what has arrived of these tickets. Those in `known` are stored; of the others only facts can be, which
+    wait for their opening."""
+    stored = {record.ticket.ticket_id: record for record in await load_tickets(connection, arrivals.keys() & known)}
+    waiting = await load_facts(connection, arrivals.keys() - known)
+    records: list[TicketRecord] = []
+    new: list[tuple[UUID, Fact]] = []
+    live: list[Fact] = []
+    for ticket_id, arrived in arrivals.items():
+        record = stored.get(ticket_id, arrived.opened)
+        earlier = stored[ticket_id].facts if ticket_id in stored else waiting[ticket_id]
+        added = _unknown(arrived.facts, earlier)
+        if not added:
+            continue
+        new += [(ticket_id, fact) for fact in added]
+        if record is None:
+            live += added
+        else:
+            live += [fact for fact in added if not record.is_historic(fact.received_at)]
+            records.append(replace(record, facts=[*earlier, *added]))
+    await add_facts(connection, new)
+    report_receipts(connection, live)
+    await evaluate_and_publish(context, connection, records, new=arrivals.keys() - known)
 
 
-def _tickets_and_facts(batch: Sequence[Received]) -> tuple[list[ArrivedTicket], dict[UUID, list[Fact]]]:
-    """The new tickets and all facts of a batch, each once, the tickets in the order of their ids."""
-    tickets: dict[UUID, ArrivedTicket] = {}
-    facts: dict[UUID, dict[int, Fact]] = defaultdict(dict)
+def _unknown(arrived: Mapping[int, Fact], earlier: Sequence[Fact]) -> list[Fact]:
+    """The facts, by number, that are not among the earlier ones."""
+    numbers = {fact.number for fact in earlier}
+    return [fact for number, fact in sorted(arrived.items()) if number not in numbers]
+
+
+def _by_ticket(batch: Sequence[Received]) -> dict[UUID, _Arrivals]:
+    """What a batch brings of each ticket, each fact once."""
+    arrivals: dict[UUID, _Arrivals] = {}
     for received in batch:
         event = received.event
+        opened: TicketRecord | None = None
         match event:
             case TicketOpened():
-                tickets[event.ticket_id] = ArrivedTicket(event.ticket, received.partition, historic_through=None)
-                new: Sequence[Fact] = (event.fact,)
+                facts: Sequence[Fact] = (event.fact,)
+                opened = TicketRecord.opened(event.ticket, received.partition)
             case TicketImported():
+                facts = event.facts
                 historic_through = event.received_at if event.history else None
-                tickets[event.ticket_id] = ArrivedTicket(event.ticket, received.partition, historic_through)
-                new = event.facts
+                opened = TicketRecord.opened(event.ticket, received.partition, historic_through)
             case TicketChanged():
-                new = (event.fact,)
+                facts = (event.fact,)
             case _:
                 raise PoisonMessageError(f"{type(event).__name__} is not an event of a ticket")
-        facts[event.ticket_id].update((fact.number, fact) for fact in new)
-    return (
-        [tickets[ticket_id] for ticket_id in sorted(tickets)],
-        {ticket_id: list(by_number.values()) for ticket_id, by_number in facts.items()},
-    )
+        arrived = arrivals.setdefault(event.ticket_id, _Arrivals())
+        arrived.facts.update((fact.number, fact) for fact in facts)
+        arrived.opened = opened or arrived.opened
+    return arrivals

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from tocsin.business_time import micros
@@ -10,12 +9,10 @@ from tocsin.policy import Policy
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.evaluation import evaluate_and_publish
+from sla_timer.handlers.evaluation import CHUNK, evaluate_and_publish
 from sla_timer.store.policies import add_policy
 from sla_timer.store.tables import OFFSETS
-from sla_timer.store.tickets import lock_outdated
-
-_BATCH: Final = 300
+from sla_timer.store.tickets import load_tickets, lock_outdated
 
 
 async def store_policy(context: TimerContext, policy: Policy) -> None:
@@ -60,10 +57,10 @@ class PolicyRollout:
                     closed_since=closed_since,
                     policies_in_force=None if in_force == self._finished_in_force else in_force,
                     after=after,
-                    limit=_BATCH,
+                    limit=CHUNK,
                 )
-                await evaluate_and_publish(context, connection, tickets)
-            if len(tickets) < _BATCH:
+                await evaluate_and_publish(context, connection, await load_tickets(connection, tickets))
+            if len(tickets) < CHUNK:
                 self._finished_with, self._finished_in_force = len(policies), in_force
                 return
             after = tickets[-1]

@@ -1,5 +1,6 @@
 """The sweep: publishes the due events of the agenda. It reads no facts (docs/architecture.md#time)."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -12,10 +13,12 @@ from sla_timer.domain.ticket_evaluation import render_next
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import report_events
 from sla_timer.store.agenda import UnrenderedAgenda, earliest_instants, lock_unrendered, store_rendered
-from sla_timer.store.firing import fire, lock_due
+from sla_timer.store.firing import load_due, lock_due, publish_due
 from sla_timer.store.tables import OFFSETS
 
 _FIRED_TOGETHER: Final = 500
+_FIRED_AT_ONCE: Final = 2
+"""Partitions. More would leave facts that arrive fewer connections."""
 _RENDERED_TOGETHER: Final = 100
 """Rendering takes this process's time, and other tasks wait for it."""
 
@@ -29,10 +32,9 @@ async def sweep(
     """
     due = dict(throughs)
     while due:
-        for partition, through in due.items():
-            await _fire_due(context, partition, through, confirmed_through or through)
+        await fire_due(context, due, confirmed_through)
         # Only then, so that no event waits until others are rendered.
-        next_at = {partition: await _render_next(context, partition) for partition in due}
+        next_at = {partition: await render_ahead(context, partition) for partition in due}
         due = {number: through for number, through in due.items() if (at := next_at[number]) and at <= through}
 
 
@@ -64,24 +66,34 @@ async def _earliest_instants(context: TimerContext, partitions: Mapping[int, dat
         return await earliest_instants(connection, partitions)
 
 
-async def _fire_due(context: TimerContext, partition: int, through: datetime, confirmed_through: datetime) -> None:
-    while True:
-        async with context.writer.begin() as connection:
-            tickets = await lock_due(connection, partition=partition, through=through, limit=_FIRED_TOGETHER)
-            if tickets:
-                events = await fire(
-                    connection,
-                    tickets,
-                    through=through,
-                    confirmed_through=confirmed_through,
-                    published_at=context.clock.now(),
-                )
-                report_events(context.clock, connection, [(event, event.at) for event in events])
-        if len(tickets) < _FIRED_TOGETHER:
-            return
+async def fire_due(
+    context: TimerContext, throughs: Mapping[int, datetime], confirmed_through: datetime | None = None
+) -> None:
+    """Publish the rendered events that are due by the instant of their partition."""
+    partitions = iter(throughs.items())
+
+    async def fire_in_turn() -> None:
+        for partition, through in partitions:
+            while await _fire_batch(context, partition, through, confirmed_through or through) == _FIRED_TOGETHER:
+                pass
+
+    # While PostgreSQL executes a batch of one partition, this process prepares that of another.
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(len(throughs), _FIRED_AT_ONCE)):
+            group.create_task(fire_in_turn())
 
 
-async def _render_next(context: TimerContext, partition: int) -> datetime | None:
+async def _fire_batch(context: TimerContext, partition: int, through: datetime, confirmed_through: datetime) -> int:
+    async with context.writer.begin() as connection:
+        tickets = await lock_due(connection, partition=partition, through=through, limit=_FIRED_TOGETHER)
+        due = await load_due(connection, tickets, through=through)
+        now = context.clock.now()
+        events = await publish_due(connection, due, confirmed_through=confirmed_through, published_at=now)
+        report_events(context.clock, connection, [(event, event.at) for event in events])
+    return len(tickets)
+
+
+async def render_ahead(context: TimerContext, partition: int) -> datetime | None:
     """Render the next events of the tickets whose last ones were published, and return the earliest of their instants.
 
     None: there was no such ticket.

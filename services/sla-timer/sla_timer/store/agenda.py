@@ -1,6 +1,6 @@
 """The agenda: for each ticket, the events to publish once they are due. The sweep need not evaluate anything.
 
-The events of a ticket's next instant are stored rendered, so that one statement can publish them (see `firing`); the
+The events of a ticket's next instant are stored rendered, so that publishing them costs little (see `firing`); the
 later ones are compact until their instant is the next (docs/decisions/0003-agenda-items-are-compact.md).
 """
 
@@ -137,24 +137,13 @@ def _row(ticket_id: UUID, next_at: int, due: Sequence[RenderedEvent], later: Seq
     return {
         "ticket_id": ticket_id,
         "next_at": to_datetime(next_at),
-        "due": _due_json(due),
+        "due": orjson.dumps([*map(tuple, due)]),
         "later": orjson.dumps(later),
         "later_at": to_datetime(_at(later[0])) if later else None,
     }
 
 
-def _due_json(due: Sequence[RenderedEvent]) -> str:
-    """The stored form of rendered events, as `firing` reads it. Its names are a schema: a change needs a migration."""
-    items = (
-        f'{{"kind":"{key.kind}","subject":"{key.subject}","step":{key.step},'
-        f'"ticket":{"null" if ticket is None else ticket.decode()},"body":{body.decode()}}}'
-        for key, body, ticket in due
-    )
-    return f"[{','.join(items)}]"
-
-
 def _to_stored(item: AgendaItem) -> StoredEvent:
-    """The stored form of an event on the agenda. Its positions are a schema: a change needs a migration."""
     (key, event), details = item
     assignee = None if details.assignee is None else details.assignee.model_dump()
     acknowledgements = [*map(tuple, event.acknowledgements)]

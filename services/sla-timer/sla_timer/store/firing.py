@@ -2,89 +2,92 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+import orjson
+from sqlalchemy import ARRAY, Uuid, any_, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from tocsin.instants import render_instant
 
 from sla_timer.domain.clock import ClockOutcome
+from sla_timer.domain.event_mapping import RenderedEvent
 from sla_timer.domain.event_summary import EventSummary
-from sla_timer.domain.timeline_events import EventKind
+from sla_timer.domain.timeline_events import LADDER, EventKind
 from sla_timer.store.tables import AGENDA, OUTBOX, POLICIES, TICKETS
 
-_IS_DUE: Final = (
-    "a.ticket_id = ANY(CAST(:ticket_ids AS uuid[]))"
-    " AND a.due IS NOT NULL AND a.next_at <= CAST(:through AS timestamptz)"
-)
+_ROWS: Final = {
+    "ticket_id": "uuid",
+    "partition": "smallint",
+    "at": "timestamptz",
+    "cycle": "integer",
+    "run": "integer",
+    "subject": "text",
+    "kind": "text",
+    "step": "integer",
+    "historic": "boolean",
+    "event": "bytea",
+    "headers": "bytea",
+}
 _FIRE: Final = text(
     f"""
 WITH due AS MATERIALIZED (
-    SELECT a.ticket_id, a.partition, a.next_at AS at, e.n, e.kind, e.subject, e.step AS key_step,
-        b.event_id, b.at AS time, b.cycle, b.run, b.severity, b.historic, b.clock, b.step, b.reason,
-        convert_to('{{"ticket":', 'UTF8')
-            || coalesce(convert_to(CAST(e.ticket AS text), 'UTF8'), t.ticket)
-            || convert_to(
-                ',' || substr(
-                    CASE WHEN a.next_at > CAST(:confirmed_through AS timestamptz)
-                        THEN replace(CAST(e.body AS text), '"unconfirmed"\\:false', '"unconfirmed"\\:true')
-                        ELSE CAST(e.body AS text)
-                    END,
-                    2
-                ),
-                'UTF8'
-            ) AS event
-    FROM agenda a
-        JOIN tickets t ON t.ticket_id = a.ticket_id,
-        ROWS FROM (
-            json_to_recordset(CAST(a.due AS json)) AS (kind text, subject text, step integer, ticket json, body json)
-        ) WITH ORDINALITY AS e (kind, subject, step, ticket, body, n),
-        json_to_record(e.body) AS b (
-            event_id text, at text, cycle integer, run integer, severity smallint, historic boolean,
-            clock text, step integer, reason text
-        )
-    WHERE {_IS_DUE}
-),
-published AS (
-    INSERT INTO published_events
-        (ticket_id, cycle, run, subject, kind, step, voided, at, published_at, type, event)
-    SELECT ticket_id, cycle, run, subject, kind, key_step, false, at, CAST(:published_at AS timestamptz), kind, event
-    FROM due ORDER BY at, ticket_id, n
-    ON CONFLICT DO NOTHING
-    RETURNING ticket_id, cycle, run, subject, kind, step AS key_step
+    SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {type_}[])" for name, type_ in _ROWS.items())})
+        WITH ORDINALITY AS due ({", ".join(_ROWS)}, n)
 ),
 fired AS MATERIALIZED (
-    SELECT * FROM due JOIN published USING (ticket_id, cycle, run, subject, kind, key_step)
+    SELECT * FROM due WHERE NOT EXISTS (
+        SELECT FROM published_events p
+        WHERE p.ticket_id = due.ticket_id AND p.cycle = due.cycle AND p.run = due.run
+            AND p.subject = due.subject AND p.kind = due.kind AND p.step = due.step AND NOT p.voided
+    )
+),
+published AS (
+    INSERT INTO published_events (ticket_id, cycle, run, subject, kind, step, voided, at, published_at, type, event)
+    SELECT ticket_id, cycle, run, subject, kind, step, false, at, CAST(:published_at AS timestamptz), kind, event
+    FROM fired ORDER BY n
 ),
 queued AS (
     INSERT INTO {OUTBOX.table.name} (partition, key, headers, value)
-    SELECT partition, convert_to(CAST(ticket_id AS text), 'UTF8'),
-        convert_to(format(CAST(:headers_format AS text), event_id, kind, ticket_id, time), 'UTF8'), event
-    FROM fired ORDER BY at, ticket_id, n
+    SELECT partition, convert_to(CAST(ticket_id AS text), 'UTF8'), headers, event FROM fired ORDER BY n
 ),
 changed AS (
-    SELECT ticket_id, cycle, clock, bool_or(historic) AS historic, min(at) AS at,
+    SELECT ticket_id, cycle, subject, bool_or(historic) AS historic, min(at) AS at,
         bool_or(kind = '{EventKind.WARNED}') AS warned, bool_or(kind = '{EventKind.BREACHED}') AS breached
     FROM fired WHERE kind IN ('{EventKind.WARNED}', '{EventKind.BREACHED}')
-    GROUP BY ticket_id, cycle, clock
+    GROUP BY ticket_id, cycle, subject
 ),
 clocks_changed AS (
     UPDATE clocks c SET
-        warned = c.warned OR f.warned,
-        state = CASE WHEN f.breached THEN '{ClockOutcome.BREACHED}' ELSE c.state END,
-        historic = CASE WHEN f.breached THEN f.historic ELSE c.historic END,
-        outcome_at = CASE WHEN f.breached THEN f.at ELSE c.outcome_at END
-    FROM changed f WHERE c.ticket_id = f.ticket_id AND c.cycle = f.cycle AND c.clock = f.clock
+        warned = c.warned OR changed.warned,
+        state = CASE WHEN breached THEN '{ClockOutcome.BREACHED}' ELSE c.state END,
+        historic = CASE WHEN breached THEN changed.historic ELSE c.historic END,
+        outcome_at = CASE WHEN breached THEN at ELSE c.outcome_at END
+    FROM changed WHERE c.ticket_id = changed.ticket_id AND c.cycle = changed.cycle AND c.clock = subject
 ),
 continued AS (
-    UPDATE agenda a SET next_at = later_at, due = NULL WHERE {_IS_DUE} AND later_at IS NOT NULL
+    UPDATE agenda SET next_at = later_at, due = NULL
+    WHERE ticket_id = ANY(CAST(:tickets AS uuid[])) AND later_at IS NOT NULL
 ),
 finished AS (
-    DELETE FROM agenda a WHERE {_IS_DUE} AND later_at IS NULL
+    DELETE FROM agenda WHERE ticket_id = ANY(CAST(:tickets AS uuid[])) AND later_at IS NULL
 )
-SELECT kind, ticket_id, cycle, run, at, severity, historic, clock, step, reason FROM fired
+SELECT n FROM fired
 """
 )
+
+
+class DueTicket(NamedTuple):
+    """The events of a locked ticket that are due at the instant `at`. `opened` is the JSON of the ticket."""
+
+    ticket_id: UUID
+    partition: int
+    at: datetime
+    due: bytes
+    opened: bytes
+
+    def events(self) -> list[RenderedEvent]:
+        return [*map(RenderedEvent._make, orjson.loads(self.due))]
 
 
 async def lock_due(connection: AsyncConnection, *, partition: int, through: datetime, limit: int) -> list[UUID]:
@@ -114,28 +117,72 @@ async def lock_due(connection: AsyncConnection, *, partition: int, through: date
     return list(locked.scalars())
 
 
-async def fire(
-    connection: AsyncConnection,
-    ticket_ids: Sequence[UUID],
-    *,
-    through: datetime,
-    confirmed_through: datetime,
-    published_at: datetime,
-) -> list[EventSummary]:
-    """Publish the rendered events of these tickets that are due by `through`, and shorten their agendas.
+async def load_due(connection: AsyncConnection, ticket_ids: Sequence[UUID], *, through: datetime) -> list[DueTicket]:
+    """The rendered events of these tickets that are due by `through`, in the order of their instants.
 
-    The tickets are locked, by a statement before: what that one read may be older than the lock. Those who have another
-    event then are to be rendered. Events after `confirmed_through` are published as unconfirmed. Stores also which
-    clocks are warned and breached. Returns the events whose key was new; `published_at` is the business instant of now.
+    The tickets are locked, by a statement before: what that one read may be older than the lock.
     """
+    a, t = AGENDA.c, TICKETS.c
     rows = await connection.execute(
+        select(t.ticket_id, a.partition, a.next_at, a.due, t.ticket)
+        .join(AGENDA, a.ticket_id == t.ticket_id)
+        .where(t.ticket_id == any_(cast(ticket_ids, ARRAY(Uuid))), a.due.is_not(None), a.next_at <= through)
+        .order_by(a.next_at, t.ticket_id)
+    )
+    return [DueTicket(*row) for row in rows]
+
+
+async def publish_due(
+    connection: AsyncConnection, tickets: Sequence[DueTicket], *, confirmed_through: datetime, published_at: datetime
+) -> list[EventSummary]:
+    """Publish the events of these tickets whose key is new, and shorten the agendas; what follows is to be rendered.
+
+    Stores also which clocks are warned and breached. Events after `confirmed_through` are published as unconfirmed.
+    `published_at` is the business instant of now. Returns the events that were published.
+    """
+    if not tickets:
+        return []
+    rows, summaries = [], []
+    for ticket in tickets:
+        confirmed, time, key = ticket.at <= confirmed_through, render_instant(ticket.at), str(ticket.ticket_id)
+        for event in ticket.events():
+            rows.append(
+                (
+                    ticket.ticket_id,
+                    ticket.partition,
+                    ticket.at,
+                    event.cycle,
+                    event.run,
+                    event.subject,
+                    event.kind,
+                    event.step,
+                    event.historic,
+                    event.json(ticket.opened, confirmed=confirmed),
+                    OUTBOX.headers(id=event.event_id, type=event.kind, subject=key, time=time),
+                )
+            )
+            summaries.append(_summary(ticket, event))
+    fired = await connection.execute(
         _FIRE,
         {
-            "ticket_ids": ticket_ids,
-            "through": through,
-            "confirmed_through": confirmed_through,
+            **dict(zip(_ROWS, map(list, zip(*rows, strict=True)), strict=True)),
+            "tickets": [ticket.ticket_id for ticket in tickets],
             "published_at": published_at,
-            "headers_format": OUTBOX.headers_format,
         },
     )
-    return [EventSummary(*row) for row in rows]
+    return [summaries[number - 1] for number in fired.scalars()]
+
+
+def _summary(ticket: DueTicket, event: RenderedEvent) -> EventSummary:
+    return EventSummary(
+        type=event.kind,
+        ticket_id=ticket.ticket_id,
+        cycle=event.cycle,
+        run=event.run,
+        at=ticket.at,
+        severity=event.severity,
+        historic=event.historic,
+        clock=None if event.subject == LADDER else event.subject,
+        step=event.step or None,
+        reason=event.reason,
+    )

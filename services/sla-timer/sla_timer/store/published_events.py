@@ -1,12 +1,12 @@
 """The published log: every event that was queued for Kafka, once, under its natural key."""
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, select
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Row, and_, case, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tocsin.events import EVENT_TYPES, Event, LadderEvent, event_type
 from tocsin.runtime.database import bulk
@@ -24,41 +24,37 @@ _REQUEST: Final = "request"
 """The subject of a notice."""
 
 
-class PublishedKey(NamedTuple):
-    """The key of a published event, and its effective instant."""
+@dataclass(frozen=True, slots=True)
+class TicketLog:
+    """The published log of one ticket.
 
-    key: EventKey | NoticeKind
-    at: datetime
+    The keys of its timeline events with their effective instants, its notices, and its ladders as the last event of
+    each run states them.
+    """
+
+    keys: dict[EventKey, datetime] = field(default_factory=dict)
+    notices: list[NoticeKind] = field(default_factory=list)
+    ladders: dict[LadderRunKey, PublishedLadder | None] = field(default_factory=dict)
 
 
-async def load_published_keys(
-    connection: AsyncConnection, ticket_ids: Iterable[UUID]
-) -> dict[UUID, list[PublishedKey]]:
-    """The published keys of each ticket, in no particular order."""
+async def load_published(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, TicketLog]:
+    """The published log of each ticket."""
     c = PUBLISHED_EVENTS.c
-    found: dict[UUID, list[PublishedKey]] = {ticket_id: [] for ticket_id in ticket_ids}
-    rows = await connection.execute(select(*(c[name] for name in _KEY_COLUMNS), c.at).where(c.ticket_id.in_(found)))
-    for row in rows:
-        found[row.ticket_id].append(PublishedKey(_key_of(row), row.at))
-    return found
-
-
-async def load_published_ladders(
-    connection: AsyncConnection, ticket_ids: Iterable[UUID]
-) -> dict[UUID, dict[LadderRunKey, PublishedLadder | None]]:
-    """The ladders of each ticket as the last published event of each run states them."""
-    c = PUBLISHED_EVENTS.c
-    found: dict[UUID, dict[LadderRunKey, PublishedLadder | None]] = {ticket_id: {} for ticket_id in ticket_ids}
-    last_of_run = (
-        select(c.ticket_id, c.cycle, c.run, c.type, c.event)
-        .where(c.ticket_id.in_(found), c.subject == LADDER)
-        .ext(distinct_on(c.ticket_id, c.cycle, c.run))
-        .order_by(c.ticket_id, c.cycle, c.run, c.position.desc())
-    )
-    for row in await connection.execute(last_of_run):
-        event = EVENT_TYPES[row.type].model_validate_json(row.event)
-        assert isinstance(event, LadderEvent)
-        found[row.ticket_id][row.cycle, row.run] = PublishedLadder.published_by(event)
+    found = {ticket_id: TicketLog() for ticket_id in ticket_ids}
+    run = [c.ticket_id, c.cycle, c.run, c.subject]
+    is_last = c.position == func.max(c.position).over(partition_by=run)
+    last_of_ladder = case((and_(c.subject == LADDER, is_last), c.event))
+    query = select(*(c[name] for name in _KEY_COLUMNS), c.at, c.type, last_of_ladder.label("last_of_ladder"))
+    for row in await connection.execute(query.where(bulk.among(c.ticket_id, found))):
+        log, key = found[row.ticket_id], _key_of(row)
+        if isinstance(key, NoticeKind):
+            log.notices.append(key)
+            continue
+        log.keys[key] = row.at
+        if row.last_of_ladder is not None:
+            event = EVENT_TYPES[row.type].model_validate_json(row.last_of_ladder)
+            assert isinstance(event, LadderEvent)
+            log.ladders[row.cycle, row.run] = PublishedLadder.published_by(event)
     return found
 
 

@@ -83,7 +83,11 @@ AGENDA = Table(
     Column("ticket_id", Uuid, primary_key=True),
     Column("partition", SmallInteger, nullable=False),
     _instant("next_at"),
-    Column("due", Text, comment="JSON of the events of `next_at`, rendered; null: `later` has them, not rendered yet"),
+    Column(
+        "due",
+        LargeBinary,
+        comment="JSON of the events of `next_at`, rendered; null: they are in `later`",
+    ),
     Column("later", LargeBinary, nullable=False, comment="JSON of the other events, compact, in order"),
     _instant("later_at", nullable=True),
     Index("agenda_due_idx", "partition", "next_at", postgresql_where=text("due IS NOT NULL")),

@@ -1,8 +1,8 @@
 """Tickets and their facts. Instants go in and come out as aware UTC datetimes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import and_, func, or_, select
@@ -11,79 +11,35 @@ from tocsin.events import Fact, Ticket
 from tocsin.runtime.database import bulk
 
 from sla_timer.domain.compliance import ChannelCount, ReportFilter
-from sla_timer.domain.request_notices import NoticeKind
 from sla_timer.domain.ticket_evaluation import TicketEvaluation, TicketRecord
-from sla_timer.domain.timeline_events import EventKey
-from sla_timer.store.published_events import load_published_keys, load_published_ladders
+from sla_timer.store.published_events import load_published
 from sla_timer.store.tables import FACTS, TICKETS
 
 
-@dataclass(frozen=True, slots=True)
-class ArrivedTicket:
-    """A ticket that was opened or imported. `historic_through` is the receipt of one posted as history."""
+async def lock_tickets(connection: AsyncConnection, ticket_ids: Sequence[UUID]) -> set[UUID]:
+    """Lock the rows of these tickets, in the order of their ids: a consistent lock order avoids deadlock.
 
-    ticket: Ticket
-    partition: int
-    historic_through: datetime | None
-
-
-async def add_tickets(connection: AsyncConnection, tickets: Sequence[ArrivedTicket]) -> None:
-    """Store the tickets that are not known yet."""
-    rows = [
-        {
-            "ticket_id": new.ticket.ticket_id,
-            "tenant": new.ticket.tenant,
-            "partition": new.partition,
-            "customer_id": new.ticket.customer.id,
-            "channel": new.ticket.channel,
-            "category": new.ticket.category,
-            "severity": new.ticket.initial_severity,
-            "ticket": new.ticket.model_dump_json().encode(),
-            "opened_at": new.ticket.opened_at,
-            "historic_through": new.historic_through,
-        }
-        for new in tickets
-    ]
-    await bulk.insert_new(connection, TICKETS, rows)
-
-
-async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Lock the rows of these tickets, in the order of their ids: a consistent lock order avoids deadlock."""
-    await connection.execute(
-        select(TICKETS.c.ticket_id)
-        .where(TICKETS.c.ticket_id.in_(sorted(ticket_ids)))
-        .order_by(TICKETS.c.ticket_id)
-        .with_for_update()
+    Returns the ids of those that are stored.
+    """
+    t = TICKETS.c
+    locked = await connection.execute(
+        select(t.ticket_id).where(bulk.among(t.ticket_id, ticket_ids)).order_by(t.ticket_id).with_for_update()
     )
+    return set(locked.scalars())
 
 
-async def add_facts(connection: AsyncConnection, facts: Mapping[UUID, Sequence[Fact]]) -> dict[UUID, list[Fact]]:
-    """Store the facts that are not known yet, and return them by ticket."""
-    rows = [
-        {
-            "ticket_id": ticket_id,
-            "number": fact.number,
-            "fact": fact.model_dump_json().encode(),
-            "received_at": fact.received_at,
-        }
-        for ticket_id in sorted(facts)
-        for fact in facts[ticket_id]
-    ]
-    new = {(row.ticket_id, row.number) for row in await bulk.insert_new(connection, FACTS, rows)}
-    found = {ticket_id: [fact for fact in facts[ticket_id] if (ticket_id, fact.number) in new] for ticket_id in facts}
-    return {ticket_id: added for ticket_id, added in found.items() if added}
-
-
-async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> list[TicketRecord]:
-    """The tickets with their facts and published keys. Leaves out a ticket whose opening has not arrived."""
-    wanted = sorted(ticket_ids)
+async def load_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> list[TicketRecord]:
+    """The stored ones of these tickets with their facts, and what was published of them."""
+    if not ticket_ids:
+        return []
     t = TICKETS.c
     tickets = await connection.execute(
-        select(t.ticket_id, t.ticket, t.partition, t.historic_through, t.responded_at).where(t.ticket_id.in_(wanted))
+        select(t.ticket_id, t.ticket, t.partition, t.historic_through, t.responded_at).where(
+            bulk.among(t.ticket_id, ticket_ids)
+        )
     )
-    facts = await _load_facts(connection, wanted)
-    published = await load_published_keys(connection, wanted)
-    ladders = await load_published_ladders(connection, wanted)
+    facts = await load_facts(connection, ticket_ids)
+    published = await load_published(connection, ticket_ids)
     return [
         TicketRecord(
             ticket=Ticket.model_validate_json(row.ticket),
@@ -91,40 +47,75 @@ async def load_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
             historic_through=row.historic_through,
             responded_at=row.responded_at,
             facts=facts[row.ticket_id],
-            published={key: at for key, at in published[row.ticket_id] if isinstance(key, EventKey)},
-            ladders=ladders[row.ticket_id],
-            notices=[key for key, _ in published[row.ticket_id] if isinstance(key, NoticeKind)],
+            published=published[row.ticket_id].keys,
+            ladders=published[row.ticket_id].ladders,
+            notices=published[row.ticket_id].notices,
         )
         for row in tickets
-        if facts[row.ticket_id] and facts[row.ticket_id][0].number == 1
     ]
 
 
-async def _load_facts(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> dict[UUID, list[Fact]]:
-    """The facts of each ticket, by number."""
-    f = FACTS.c
+async def load_facts(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, list[Fact]]:
+    """The facts of each ticket, by number. Facts that arrived before their opening wait for it."""
     facts: dict[UUID, list[Fact]] = {ticket_id: [] for ticket_id in ticket_ids}
-    for ticket_id, fact in await connection.execute(
-        select(f.ticket_id, f.fact).where(f.ticket_id.in_(facts)).order_by(f.ticket_id, f.number)
-    ):
+    if not facts:
+        return facts
+    f = FACTS.c
+    rows = await connection.execute(
+        select(f.ticket_id, f.fact).where(bulk.among(f.ticket_id, facts)).order_by(f.ticket_id, f.number)
+    )
+    for ticket_id, fact in rows:
         facts[ticket_id].append(Fact.model_validate_json(fact))
     return facts
 
 
-async def store_evaluations(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
-    """Store severity, response, closing and policy versions of the evaluated tickets."""
+async def add_facts(connection: AsyncConnection, facts: Sequence[tuple[UUID, Fact]]) -> None:
+    """Store facts that are not stored yet, each with the id of its ticket."""
     rows = [
         {
-            "ticket_id": evaluation.ticket_id,
-            "severity": evaluation.severity,
-            "closed_at": evaluation.closed_at,
-            "responded_at": evaluation.responded_at,
-            "policy_versions": evaluation.policy_versions,
-            "policies_in_force": evaluation.policies_in_force,
+            "ticket_id": ticket_id,
+            "number": fact.number,
+            "fact": fact.model_dump_json().encode(),
+            "received_at": fact.received_at,
         }
-        for evaluation in evaluations
+        for ticket_id, fact in facts
     ]
-    await bulk.update(connection, TICKETS, rows)
+    await bulk.insert(connection, FACTS, rows)
+
+
+async def add_tickets(connection: AsyncConnection, tickets: Sequence[tuple[TicketRecord, TicketEvaluation]]) -> None:
+    """Store tickets that are not stored yet, with their evaluation."""
+    rows = [
+        {
+            "tenant": record.ticket.tenant,
+            "partition": record.partition,
+            "customer_id": record.ticket.customer.id,
+            "channel": record.ticket.channel,
+            "category": record.ticket.category,
+            "ticket": record.ticket.model_dump_json().encode(),
+            "opened_at": record.ticket.opened_at,
+            "historic_through": record.historic_through,
+            **_evaluated(evaluation),
+        }
+        for record, evaluation in tickets
+    ]
+    await bulk.insert(connection, TICKETS, rows)
+
+
+async def store_evaluations(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
+    """Store severity, response, closing and policy versions of the evaluated tickets."""
+    await bulk.update(connection, TICKETS, [_evaluated(evaluation) for evaluation in evaluations])
+
+
+def _evaluated(evaluation: TicketEvaluation) -> dict[str, Any]:
+    return {
+        "ticket_id": evaluation.ticket_id,
+        "severity": evaluation.severity,
+        "closed_at": evaluation.closed_at,
+        "responded_at": evaluation.responded_at,
+        "policy_versions": evaluation.policy_versions,
+        "policies_in_force": evaluation.policies_in_force,
+    }
 
 
 async def lock_outdated(

@@ -4,9 +4,9 @@ import asyncio
 import time
 from uuid import uuid4
 
-from sqlalchemy import Table, func, literal, select, text, update
+from sqlalchemy import Table, func, text, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.errors import LeaseLostError
@@ -15,7 +15,7 @@ from tocsin.runtime.errors import LeaseLostError
 class Lease:
     """One process's view of the lease, by the database's real time. `engine` must be in autocommit mode.
 
-    Every holder gets a higher token. A transaction that publishes calls `check` with its token, so a process that was
+    Every holder gets a higher token. Rows are only deleted with a valid token (`Outbox.delete`), so a process that was
     suspended and lost the lease cannot commit.
     """
 
@@ -65,9 +65,3 @@ class Lease:
         expire = update(self._table).where(self._table.c.token == token).values(expires_at=func.clock_timestamp())
         async with self._engine.connect() as connection:
             await connection.execute(expire)
-
-    async def check(self, connection: AsyncConnection, token: int) -> None:
-        """In a transaction: raise LeaseLostError unless the token is valid, and keep it valid until the commit."""
-        held = select(literal(1)).where(self._table.c.token == token).with_for_update(read=True)
-        if (await connection.execute(held)).first() is None:
-            raise LeaseLostError("another process took the lease")

@@ -44,6 +44,15 @@ def create_runtime_tables(*, offsets: bool) -> None:
             sa.Column("partition", sa.SmallInteger, primary_key=True, autoincrement=False),
             sa.Column("next_offset", sa.BigInteger, nullable=False),
             sa.Column("accepted_through", instant),
+            sa.Column("holder", sa.Uuid),
+            sa.Column("token", sa.BigInteger, nullable=False, server_default=text("0")),
+            postgresql_with={"fillfactor": 50},
+        )
+        op.create_table(
+            "consumer_replicas",
+            sa.Column("topic", sa.Text, primary_key=True),
+            sa.Column("holder", sa.Uuid, primary_key=True),
+            sa.Column("expires_at", instant, nullable=False),
             postgresql_with={"fillfactor": 50},
         )
     op.create_table(

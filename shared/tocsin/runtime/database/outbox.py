@@ -13,20 +13,36 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     MetaData,
-    Row,
     SmallInteger,
     Table,
     Uuid,
     func,
     select,
-    text,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tocsin.events import Event, attribute_headers, encode
 from tocsin.runtime.database.bulk import insert
+from tocsin.runtime.database.engine import DriverConnection
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.client import PARTITIONS, partition_of
 from tocsin.runtime.kafka.record_headers import header, pack
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One event as it will be published; `headers` are packed."""
+
+    id: int
+    partition: int
+    key: bytes
+    headers: bytes
+    value: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the record, at most."""
+        return len(self.key) + len(self.headers) + len(self.value)
 
 
 @dataclass(frozen=True)
@@ -76,12 +92,13 @@ class Outbox:
         `received_at` is `clock_timestamp()` read inside this transaction (real time); by default the statement reads
         it.
         """
-        rows = [self._row(event) for event in events]
+        rows = [self.row(event) for event in events]
         if received_at is not None:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def _row(self, event: Event) -> dict[str, Any]:
+    def row(self, event: Event) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON."""
         headers, value = encode(event, self.source)
         key = header(headers, "ce_subject")
         if not key:
@@ -89,10 +106,9 @@ class Outbox:
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
-    @property
-    def headers_format(self) -> str:
-        """The packed headers of an event, as a format for PostgreSQL's `format` of id, type, ticket id and instant."""
-        return pack(attribute_headers(id="%1$s", type="%2$s", source=self.source, subject="%3$s", time="%4$s")).decode()
+    def headers(self, *, id: str, type: str, subject: str, time: str) -> bytes:
+        """The packed headers of an event that is already JSON."""
+        return pack(attribute_headers(id=id, type=type, source=self.source, subject=subject, time=time))
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes
@@ -101,19 +117,22 @@ class Outbox:
         row = {"partition": partition, "key": key, "headers": headers, "value": value}
         await connection.execute(self.table.insert().values(row))
 
-    async def oldest(self, connection: AsyncConnection, limit: int) -> Sequence[Row[int, int, bytes, bytes, bytes]]:
-        """The oldest rows: id, partition, key, headers, value.
+    async def oldest(self, database: DriverConnection, limit: int) -> list[OutboxRow]:
+        """The oldest rows, by id.
 
         There is no cursor: ids commit out of order, so a reader with `id > last` would lose rows.
         """
-        columns = self.table.c
-        query = select(columns.id, columns.partition, columns.key, columns.headers, columns.value)
-        query = query.order_by(columns.id).limit(limit)
-        return (await connection.execute(query)).all()
+        query = f"SELECT id, partition, key, headers, value FROM {self.table.name} ORDER BY id LIMIT $1"
+        return [OutboxRow(*row) for row in await database.fetch(query, limit)]
 
-    async def delete(self, connection: AsyncConnection, ids: Sequence[int]) -> None:
-        """Delete published rows."""
-        await connection.execute(text(f"DELETE FROM {self.table.name} WHERE id = ANY(:ids)"), {"ids": list(ids)})
+    async def delete(self, database: DriverConnection, ids: Sequence[int], token: int) -> None:
+        """Delete rows that are in the table, with one statement that keeps the lease until it is committed.
+
+        Raises LeaseLostError if the fencing token is no longer valid.
+        """
+        statement = _DELETE.format(table=self.table.name, lease=self.lease.name)
+        if ids and not await database.fetchval(statement, ids, token):
+            raise LeaseLostError("another process took the lease")
 
     async def pending(self, connection: AsyncConnection) -> tuple[int, float]:
         """The number of rows, and the real age of the oldest in seconds (0 if there is none)."""
@@ -124,3 +143,10 @@ class Outbox:
     async def is_empty(self, connection: AsyncConnection) -> bool:
         """True if everything is published."""
         return (await connection.execute(select(self.table.c.id).limit(1))).first() is None
+
+
+_DELETE = """
+    WITH held AS MATERIALIZED (SELECT FROM {lease} WHERE token = $2 FOR SHARE),
+         deleted AS (DELETE FROM {table} WHERE id = ANY($1) AND EXISTS (SELECT FROM held))
+    SELECT EXISTS (SELECT FROM held)
+"""

@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
-
+from tocsin.runtime.database.engine import DriverConnection
 from tocsin.runtime.database.outbox import Outbox
 from tocsin.runtime.errors import WatermarkBlindError
 from tocsin.runtime.process.clock import TimeSource
@@ -24,24 +22,23 @@ class WatermarkSource:
     clock: TimeSource
     interval: float = 0.1
 
-    async def accepted_through(self, engine: AsyncEngine, outbox: Outbox) -> dict[int, datetime]:
-        """The watermark of each partition. `engine` must be in autocommit mode.
+    async def accepted_through(self, database: DriverConnection, outbox: Outbox) -> dict[int, datetime]:
+        """The watermark of each partition. `database` must be in no transaction.
 
         Correct only by the order of three separate statements: the clock, the open writers, the outbox. A writer that
         the second statement no longer sees is visible to the third, or began after the first. In one statement, or in
         another order, facts slip through.
         """
-        async with engine.connect() as connection:
-            now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
-            writers = (await connection.execute(text(_OPEN_WRITERS), {"writers": self.writers})).one()
-            unpublished = (await connection.execute(text(_UNPUBLISHED.format(table=outbox.table.name)))).all()
-        if writers.hidden:
+        now: datetime = await database.fetchval("SELECT clock_timestamp()")
+        oldest_start, hidden = await database.fetchrow(_OPEN_WRITERS, self.writers)
+        unpublished = await database.fetch(_UNPUBLISHED.format(table=outbox.table.name))
+        if hidden:
             raise WatermarkBlindError(
                 f"The relay's role cannot see the transactions of {self.writers}. Relay and writers must log in with "
                 "the same role, and track_activities must be on."
             )
-        limit = min(now, writers.oldest or now)
-        oldest: dict[int, datetime] = {row.partition: row.received_at for row in unpublished}
+        limit = min(now, oldest_start or now)
+        oldest: dict[int, datetime] = dict(unpublished)
         return {
             partition: self.clock.business(min(limit, oldest.get(partition, limit))) - _MICROSECOND
             for partition in range(outbox.partitions)
@@ -55,7 +52,7 @@ _OPEN_WRITERS = """
                   OR NOT (pg_has_role(usesysid, 'USAGE') OR pg_has_role('pg_read_all_stats', 'USAGE'))
            ) AS hidden
     FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name = :writers
+    WHERE datname = current_database() AND application_name = $1
 """
 # The oldest row of each partition by index lookups: a plain GROUP BY would read the whole outbox.
 _UNPUBLISHED = """

@@ -20,6 +20,7 @@ from tocsin.runtime.database.dead_letters import (
 )
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets, Position
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.record_headers import pack, ticket_of, unpack
 from tocsin.runtime.kafka.records import PartitionBatch, Received, Record, decode_record
 
@@ -34,15 +35,10 @@ OnBatch = Callable[[AsyncConnection, Sequence[Received]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The outcome of a batch.
-
-    `positions` are stored by partition, `seeks` are offsets to read from instead, `missing` are partitions without a
-    stored position.
-    """
+    """The outcome of a batch: `positions` are stored by partition, `seeks` are offsets to read from instead."""
 
     positions: Mapping[int, Position]
     seeks: Mapping[int, int]
-    missing: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +78,20 @@ class BatchHandler:
         """True after too many bad records in a row."""
         return self._bad_in_a_row >= POISON_LIMIT
 
-    async def handle(self, batches: Sequence[PartitionBatch]) -> BatchResult:
-        """Handle a batch in one transaction.
+    async def handle(self, batches: Sequence[PartitionBatch], tokens: Mapping[int, int]) -> BatchResult:
+        """Handle a batch in one transaction, with the fencing tokens of its partitions.
 
         If the handler fails for the whole batch, every record is tried alone, and the bad ones become dead letters.
-        Failures of the database or the network are raised.
+        Failures of the database or the network are raised, and LeaseLostError if another replica has one of the leases.
         """
         one_by_one = any(isinstance(each.content, InvalidEventError) for batch in batches for each in batch.records)
         try:
-            return await self._handle(batches, one_by_one)
+            return await self._handle(batches, tokens, one_by_one)
         except Exception as error:
-            if one_by_one or is_transient(error):
+            if one_by_one or is_transient(error) or isinstance(error, LeaseLostError):
                 raise
             log.warning("batch_retried_one_by_one", topic=self._topic, error=repr(error))
-            return await self._handle(batches, one_by_one=True)
+            return await self._handle(batches, tokens, one_by_one=True)
 
     async def replay(self, letter_id: int) -> tuple[int, str | None]:
         """Handle a dead letter again; if order matters, all of its ticket's dead letters, up to the first failure.
@@ -125,12 +121,12 @@ class BatchHandler:
                 await self._letters.mark_replayed(connection, queued.id)
             return len(queue), None
 
-    async def _handle(self, batches: Sequence[PartitionBatch], one_by_one: bool) -> BatchResult:
+    async def _handle(
+        self, batches: Sequence[PartitionBatch], tokens: Mapping[int, int], one_by_one: bool
+    ) -> BatchResult:
         async with self._engine.begin() as connection:
-            stored = await self._offsets.load(
-                connection, self._topic, [batch.partition for batch in batches], lock=True
-            )
-            unseen, seeks, missing = _skip_seen(batches, stored)
+            stored = await self._offsets.lock_held(connection, self._topic, tokens)
+            unseen, seeks = _skip_seen(batches, stored)
             blocked = await self._blocked_keys(connection, unseen)
             if one_by_one or blocked:
                 handled = await self._handle_one_by_one(connection, unseen, blocked)
@@ -141,7 +137,7 @@ class BatchHandler:
             await self._offsets.store(connection, self._topic, positions)
         self._bad_in_a_row = handled.bad_in_a_row
         count_dead_letters(handled.letters)
-        return BatchResult(positions, seeks, missing)
+        return BatchResult(positions, seeks)
 
     async def _blocked_keys(self, connection: AsyncConnection, batches: Sequence[PartitionBatch]) -> set[bytes]:
         """The keys in these batches whose events must wait behind a dead letter."""
@@ -214,24 +210,21 @@ class BatchHandler:
 
 def _skip_seen(
     batches: Sequence[PartitionBatch], stored: Mapping[int, Position]
-) -> tuple[list[PartitionBatch], dict[int, int], list[int]]:
-    """Compare batches with the stored offsets: return the unseen records, and a result's `seeks` and `missing`.
+) -> tuple[list[PartitionBatch], dict[int, int]]:
+    """Compare batches with the stored offsets: return the unseen records, and a result's `seeks`.
 
     A partition is read again from its stored offset if there is a gap before its records, or if all were seen.
     """
     unseen: list[PartitionBatch] = []
     seeks: dict[int, int] = {}
-    missing: list[int] = []
     for batch in batches:
-        position = stored.get(batch.partition)
-        if position is None:
-            missing.append(batch.partition)
-        elif batch.first > position.next_offset or batch.next_offset <= position.next_offset:
+        position = stored[batch.partition]
+        if batch.first > position.next_offset or batch.next_offset <= position.next_offset:
             seeks[batch.partition] = position.next_offset
         else:
             records = [each for each in batch.records if each.record.offset >= position.next_offset]
             unseen.append(replace(batch, records=records))
-    return unseen, seeks, missing
+    return unseen, seeks
 
 
 def _advance(before: Position, after: Position) -> Position:

@@ -101,16 +101,15 @@ def new_producer(bootstrap: str) -> AIOKafkaProducer:
 
 
 def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
-    """A consumer that never commits and never chooses a start offset on its own. Not started."""
+    """A consumer that never commits and never chooses partitions or a start offset on its own. Not started.
+
+    `group` is only the name under which offsets are committed: nothing subscribes, so there is no group to join.
+    """
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="none",
-        session_timeout_ms=15_000,
-        heartbeat_interval_ms=3_000,
-        rebalance_timeout_ms=30_000,
-        max_poll_interval_ms=60_000,
         request_timeout_ms=20_000,
         metadata_max_age_ms=30_000,
         fetch_max_wait_ms=500,

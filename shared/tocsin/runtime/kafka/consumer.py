@@ -1,12 +1,12 @@
-"""The consumer loop of every service. The database decides which record is next; Kafka only delivers."""
+"""The consumer loop of every service. The database decides which record is next, and for whom; Kafka only delivers."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,11 +14,14 @@ from tocsin.backoff import Backoff
 from tocsin.runtime.database.dead_letters import DeadLetters
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.database.offsets import Offsets, Position
+from tocsin.runtime.database.partition_leases import LEASE_SECONDS, PartitionLeases
+from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.batch import POISON_LIMIT, BatchHandler, OnBatch
 from tocsin.runtime.kafka.client import PARTITIONS, new_consumer
 from tocsin.runtime.kafka.group_offsets import GroupOffsets
-from tocsin.runtime.kafka.records import Record, decode_partition
+from tocsin.runtime.kafka.records import decode_partition
 from tocsin.runtime.kafka.topic_ends import TopicEnds
+from tocsin.runtime.kafka.unstored_batches import UnstoredBatches
 from tocsin.runtime.kafka.watchdog import Watchdog
 from tocsin.runtime.metrics import (
     CONSUMER_PAUSED,
@@ -30,20 +33,25 @@ from tocsin.runtime.metrics import (
 
 log = structlog.get_logger(__name__)
 
-AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[None]]
-"""Called after a commit with the watermark (business time) of each partition in the batch, if it had one."""
+AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[Mapping[int, datetime | None]]]
+"""Called after a commit with the watermark (business time) of each partition in the batch, if it had one.
 
-_POLL_MS = 300
+Returns from which watermark on each partition must be stored at once (None: from none on). Until then, and where an
+event is read, watermarks are stored once a second. A partition that it leaves out is stored with every watermark.
+"""
+
+_POLL_SECONDS = 0.2
 _CLOSE_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.5
 _BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
 
 
 class Consumer:
-    """Reads one topic in a consumer group, and calls `on_batch` with its events, one transaction per batch.
+    """Reads one topic, and calls `on_batch` with its events, one transaction per batch.
 
-    With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: the lock on each
-    partition's stored offset decides which of them handles a record.
+    With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: leases assign the
+    partitions to them, and the locks on the stored offsets decide which of them handles a record. `lease_engine` is for
+    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class Consumer:
         topic: str,
         group: str,
         engine: AsyncEngine,
+        lease_engine: AsyncEngine,
         offsets: Offsets,
         dead_letters: DeadLetters,
         on_batch: OnBatch,
@@ -60,6 +69,7 @@ class Consumer:
         ordered: bool = False,
         max_records: int = 1000,
         partitions: int = PARTITIONS,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self.topic = topic
         self.partitions = partitions
@@ -67,35 +77,39 @@ class Consumer:
         self._group = group
         self._engine = engine
         self._offsets = offsets
+        self._leases = PartitionLeases(lease_engine, offsets, topic, partitions, lease_seconds)
         self._handler = BatchHandler(engine, topic, offsets, dead_letters, on_batch, ordered)
         self._after_commit = after_commit
         self._max_records = max_records
         self._ends = TopicEnds(bootstrap, topic, partitions)
         self._stopping = False
-        self._joined = False
         self._failures = 0
-        self._assigned: frozenset[int] = frozenset()
+        self._assigned: Mapping[int, int] | None = None
+        """The fencing tokens of the partitions that are read; None before the first assignment."""
+        self._unstored = UnstoredBatches()
         self._group_offsets = GroupOffsets(topic)
 
     async def run(self) -> None:
         """Consume until `stop`. Raises if only a new process helps (StuckError, a bug)."""
         declare_consumer(self.topic, self.partitions)
-        JOB_FAILURES.labels("after_commit")
         watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
         consuming = asyncio.create_task(self._consume())
-        watching = asyncio.create_task(watchdog.run(lambda: frozenset() if self.is_paused else self._assigned))
+        watching = asyncio.create_task(watchdog.run(lambda: frozenset(() if self.is_paused else self._assigned or ())))
+        leasing = asyncio.create_task(self._leases.keep())
+        tasks = {consuming, watching, leasing}
         try:
-            done, _ = await asyncio.wait({consuming, watching}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            consuming.cancel()
-            watching.cancel()
-            await asyncio.gather(consuming, watching, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._leases.leave()
             await self._ends.close()
 
     def stop(self) -> None:
-        """Read no more batches. `run` returns when the current one is committed and the group is left."""
+        """Read no more batches. `run` returns when the current one is committed and the partitions are released."""
         self._stopping = True
 
     @property
@@ -104,11 +118,13 @@ class Consumer:
         return self._handler.is_exhausted
 
     async def ready(self) -> str | None:
-        """A readiness check: joined the group, not paused, the last batch did not fail."""
+        """A readiness check: reads what its leases assign to it, is not paused, and the last batch did not fail."""
         if self.is_paused:
             return f"paused after {POISON_LIMIT} bad records in a row: check the dead letters, then restart"
-        if not self._joined:
-            return "has not joined the consumer group yet"
+        if self._leases.are_expired:
+            return "its leases are not renewed"
+        if self._assigned is None:
+            return "does not read its partitions yet"
         return f"the last {self._failures} batches failed" if self._failures else None
 
     async def probe(self) -> dict[int, int]:
@@ -127,7 +143,6 @@ class Consumer:
             client = new_consumer(self._bootstrap, self._group)
             try:
                 await client.start()
-                client.subscribe([self.topic], listener=_Assignment(self, client))
                 committing = asyncio.create_task(self._group_offsets.keep_committing(client))
                 try:
                     await self._poll(client)
@@ -140,33 +155,69 @@ class Consumer:
                 log.warning("consumer_reconnects", topic=self.topic, error=repr(error))
                 await asyncio.sleep(_RECONNECT_SECONDS)
             finally:
-                self._joined = False
-                self._assigned = frozenset()
+                self._assigned = None
                 with contextlib.suppress(KafkaError, OSError, TimeoutError):
                     async with asyncio.timeout(_CLOSE_SECONDS):
                         await client.stop()
 
     async def _poll(self, client: AIOKafkaConsumer) -> None:
-        """Always poll, also while paused: a group member that stops polling never rejoins (aiokafka #1187)."""
+        """Read and handle batches until `stop`, then give back the partitions."""
         while not self._stopping:
-            if self.is_paused:
-                CONSUMER_PAUSED.labels(self.topic).set(1)
-                client.pause(*client.assignment())
             try:
-                batch = await client.getmany(timeout_ms=_POLL_MS, max_records=self._max_records)
-            except (NoOffsetForPartitionError, OffsetOutOfRangeError):
-                await self._place(client, [found.partition for found in client.assignment()])
-                continue
-            if batch and self.is_paused:
-                self._seek(client, {found.partition: records[0].offset for found, records in batch.items()})
-            elif batch:
-                await self._handle(client, batch)
+                await self._follow_leases(client)
+                await self._read(client)
+            except LeaseLostError as lost:
+                log.warning("batch_of_lost_lease", topic=self.topic, reason=str(lost))
+                self._assigned = None
+                await self._leases.renew()
+        with contextlib.suppress(LeaseLostError):
+            await self._store(client)
+        await self._leases.leave()
 
-    async def _handle(self, client: AIOKafkaConsumer, batch: Mapping[TopicPartition, Sequence[Record]]) -> None:
-        ordered = sorted(batch.items(), key=lambda entry: entry[0].partition)
-        batches = [decode_partition(self.topic, found.partition, records) for found, records in ordered]
+    async def _follow_leases(self, client: AIOKafkaConsumer) -> None:
+        """Read the partitions that are assigned to this replica, and no others."""
+        leases = self._leases
+        if leases.missing:
+            beginnings, _ = await self._ends.fetch_range()
+            async with self._engine.begin() as connection:
+                await self._offsets.store_missing(connection, self.topic, {p: beginnings[p] for p in leases.missing})
+            await leases.renew()
+        if leases.surplus:
+            await self._store(client)
+            await leases.give_back()
+        if leases.held != self._assigned and not leases.are_expired:
+            held = leases.held
+            self._unstored.clear()
+            self._group_offsets.clear()
+            start = await self._load_start(held)
+            client.assign([TopicPartition(self.topic, partition) for partition in sorted(held)])
+            self._seek(client, start)  # at once: without a position the client would look for one in Kafka
+            self._assigned = held
+            log.info("consumer_assigned", topic=self.topic, partitions=sorted(held))
+
+    async def _read(self, client: AIOKafkaConsumer) -> None:
+        """Read one batch, if there is one, and store it, if it is time to."""
+        CONSUMER_PAUSED.labels(self.topic).set(self.is_paused)
+        if self.is_paused or not self._assigned:
+            await self._leases.wait_for_change(_POLL_SECONDS)
+            return
         try:
-            result = await self._handler.handle(batches)
+            found = await client.getmany(timeout_ms=int(_POLL_SECONDS * 1000), max_records=self._max_records)
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError):
+            self._unstored.clear()
+            self._seek(client, await self._load_start(self._assigned))
+            return
+        self._unstored.add([decode_partition(self.topic, at.partition, records) for at, records in found.items()])
+        if self._unstored.must_store():
+            await self._store(client)
+
+    async def _store(self, client: AIOKafkaConsumer) -> None:
+        """Handle what was read in one transaction. Raises LeaseLostError; after other failures it is read again."""
+        batches, assigned = self._unstored.take(), self._assigned
+        if not batches or not assigned:
+            return
+        try:
+            result = await self._handler.handle(batches, {each.partition: assigned[each.partition] for each in batches})
         except Exception as error:
             if not is_transient(error):
                 raise
@@ -178,18 +229,15 @@ class Consumer:
             return
         self._failures = 0
         self._seek(client, result.seeks)
-        if result.missing:
-            await self._place(client, result.missing)
         if result.positions:
             await self._notify({p: position.accepted_through for p, position in result.positions.items()})
             self._group_offsets.add({p: position.next_offset for p, position in result.positions.items()})
 
-    async def _place(self, client: AIOKafkaConsumer, partitions: Collection[int]) -> None:
-        """Seek to the stored offsets; to the topic's beginning if there is none, or the topic no longer holds it."""
+    async def _load_start(self, tokens: Mapping[int, int]) -> dict[int, int]:
+        """The stored offsets by partition; the topic's beginning where the topic no longer holds the stored one."""
         beginnings, ends = await self._ends.fetch_range()
         async with self._engine.begin() as connection:
-            await self._offsets.store_missing(connection, self.topic, {p: beginnings[p] for p in partitions})
-            stored = await self._offsets.load(connection, self.topic, partitions, lock=True)
+            stored = await self._offsets.lock_held(connection, self.topic, tokens)
             lost = {
                 p: Position(beginnings[p], position.accepted_through)
                 for p, position in stored.items()
@@ -206,41 +254,21 @@ class Consumer:
                 goes_on_at=position.next_offset,
                 hint="The topic no longer holds the next record. Republish from the service that publishes this topic.",
             )
-        self._seek(client, {p: position.next_offset for p, position in {**stored, **lost}.items()})
+        return {p: position.next_offset for p, position in {**stored, **lost}.items()}
 
     def _seek(self, client: AIOKafkaConsumer, offsets: Mapping[int, int]) -> None:
-        """Read on from these offsets by partition, unless a partition was revoked meanwhile."""
+        """Read on from these offsets by partition, as far as they are assigned."""
         for partition, offset in offsets.items():
             with contextlib.suppress(IllegalStateError):
                 client.seek(TopicPartition(self.topic, partition), offset)
 
-    async def _assign(self, client: AIOKafkaConsumer, partitions: frozenset[int]) -> None:
-        self._assigned = partitions
-        self._joined = True
-        self._group_offsets.clear()
-        log.info("consumer_assigned", topic=self.topic, partitions=sorted(partitions))
-        try:
-            await self._place(client, partitions)
-        except Exception as error:  # aiokafka would swallow it; the first batch finds a wrong position
-            log.warning("consumer_not_placed", topic=self.topic, error=repr(error))
-
     async def _notify(self, watermarks: Mapping[int, datetime | None]) -> None:
         if self._after_commit is None:
             return
+        due: Mapping[int, datetime | None] = {}
         try:
-            await self._after_commit(watermarks)
+            due = await self._after_commit(watermarks)
         except Exception as error:  # the batch is committed; the periodic sweep catches up
             JOB_FAILURES.labels("after_commit").inc()
             log.error("after_commit_failed", topic=self.topic, error=repr(error), exc_info=not is_transient(error))
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, consumer: Consumer, client: AIOKafkaConsumer) -> None:
-        self._consumer = consumer
-        self._client = client
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Nothing to do: the database holds the offsets."""
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        await self._consumer._assign(self._client, frozenset(found.partition for found in assigned))
+        self._unstored.set_due(watermarks, due)

@@ -6,13 +6,14 @@ One process at a time does this: the one that holds the lease (docs/architecture
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from math import nan
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import InvalidMessageError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
-from sqlalchemy import Row
+from aiokafka.errors import KafkaError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tocsin.events import Watermark, encode
@@ -23,32 +24,30 @@ from tocsin.runtime.database.dead_letters import (
     count_dead_letters,
     failure_reason,
 )
-from tocsin.runtime.database.engine import is_transient
+from tocsin.runtime.database.engine import DriverConnection, driver_connection, is_transient
 from tocsin.runtime.database.lease import Lease
-from tocsin.runtime.database.outbox import Outbox
+from tocsin.runtime.database.outbox import Outbox, OutboxRow
 from tocsin.runtime.database.watermark import WatermarkSource
 from tocsin.runtime.errors import LeaseLostError
 from tocsin.runtime.kafka.client import discard, new_producer
-from tocsin.runtime.kafka.record_headers import ticket_of, unpack
+from tocsin.runtime.kafka.record_headers import ticket_of
+from tocsin.runtime.kafka.row_sender import ACKNOWLEDGED_SECONDS, REFUSALS, SentRows, send_rows
 from tocsin.runtime.metrics import OUTBOX_OLDEST_AGE, OUTBOX_PENDING, RELAY_LEADER, RELAY_RESTARTS, Measurement
 
 log = structlog.get_logger(__name__)
 
-_BATCH = 1000
-_ACKNOWLEDGED_SECONDS = 15.0
-_START_SECONDS = 5.0
-_RETRY_SECONDS = 0.2
-_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidMessageError)
-"""Errors of the record itself: Kafka will never accept it."""
-
-OutboxRow = Row[int, int, bytes, bytes, bytes]
+_BATCH: Final = 1000
+_START_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 0.2
+_CHANNEL: Final = "outbox"
+"""The channel of NOTIFY on which the leading relay hears of commits in other processes."""
 
 
 class Relay:
     """Publishes `outbox`; with `watermarks` also the watermark of every partition.
 
     `engine` is the relay's alone (`SERVICE-relay`), with three connections: two for the work, one for the lease.
-    `interval` is the number of seconds between two polls of the outbox.
+    `interval` is the number of seconds between two polls of the outbox: they find commits that no process announced.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Relay:
         outbox: Outbox,
         dead_letters: DeadLetters,
         *,
-        interval: float = 0.05,
+        interval: float = 1.0,
         watermarks: WatermarkSource | None = None,
         lease_seconds: float = 3.0,
     ) -> None:
@@ -86,7 +85,7 @@ class Relay:
         return self._outbox.partitions
 
     def wake(self) -> None:
-        """Poll the outbox now. Call it after a commit."""
+        """Publish now, in this process or in the one that leads. Call it after a commit."""
         self._wake_up.set()
 
     async def run(self) -> None:
@@ -95,7 +94,7 @@ class Relay:
         while True:
             token = await self._acquire_lease()
             if token is None:
-                await asyncio.sleep(self._lease_seconds / 6)
+                await self._follow()
                 continue
             log.info("relay_leads", topic=self.topic, token=token)
             try:
@@ -134,6 +133,28 @@ class Relay:
             log.warning("relay_lease_unknown", topic=self.topic, error=repr(error))
             return None
 
+    async def _follow(self) -> None:
+        """Wait until the lease may be free, and tell its holder meanwhile of the commits in this process."""
+        until = time.monotonic() + self._lease_seconds / 6
+        while (left := until - time.monotonic()) > 0:
+            if not await self._is_woken(left):
+                return
+            try:
+                async with self._autocommit.connect() as connection:
+                    await (await driver_connection(connection)).execute(f"NOTIFY {_CHANNEL}")
+            except Exception as error:  # the holder polls, too
+                if not is_transient(error):
+                    raise
+
+    async def _is_woken(self, seconds: float) -> bool:
+        """Wait for `wake`, at most so long. True if it was called since the last time."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake_up.wait()
+        is_woken = self._wake_up.is_set()
+        self._wake_up.clear()
+        return is_woken
+
     async def _lead(self, token: int) -> None:
         """Publish until the lease is lost. (Python 3.11's TaskGroup can lose a cancellation while it unwinds.)"""
         self._is_leader = True
@@ -154,89 +175,108 @@ class Relay:
 
     async def _publish(self, token: int) -> None:
         """Publish until cancelled. After any failure start again from the oldest row with a new producer."""
+        singly = False
         while True:
-            producer = new_producer(self._bootstrap)
             try:
-                async with asyncio.timeout(_START_SECONDS):
-                    await producer.start()
-                await self._publish_with(producer, token)
+                async with self._listening() as database, self._producing() as producer:
+                    await self._publish_with(producer, database, token, singly=singly)
+            except REFUSALS as error:
+                # The refused batch left a gap in this producer's sequence numbers.
+                singly = True
+                log.warning("relay_batch_refused", topic=self.topic, error=repr(error))
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
                 RELAY_RESTARTS.inc()
                 log.warning("relay_restarts", topic=self.topic, error=repr(error))
-            finally:
-                await discard(producer)
-            await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _publish_with(self, producer: AIOKafkaProducer, token: int) -> None:
+    @contextlib.asynccontextmanager
+    async def _listening(self) -> AsyncIterator[DriverConnection]:
+        """A connection on which other processes wake this relay."""
+
+        def on_notify(*_: object) -> None:
+            self.wake()
+
+        async with self._autocommit.connect() as connection:
+            database = await driver_connection(connection)
+            await database.add_listener(_CHANNEL, on_notify)
+            try:
+                yield database
+            finally:
+                await database.remove_listener(_CHANNEL, on_notify)
+
+    @contextlib.asynccontextmanager
+    async def _producing(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A producer that sends nothing more after the block."""
+        producer = new_producer(self._bootstrap)
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await producer.start()
+            yield producer
+        finally:
+            await discard(producer)
+
+    async def _publish_with(
+        self, producer: AIOKafkaProducer, database: DriverConnection, token: int, *, singly: bool
+    ) -> None:
         watermark_at = time.monotonic()
         while True:
             self._wake_up.clear()
-            async with self._autocommit.connect() as connection:
-                rows = await self._outbox.oldest(connection, _BATCH)
+            rows = await self._outbox.oldest(database, _BATCH)
             if rows:
-                await self._delete(token, rows, await self._send(producer, rows))
+                sent = await self._send(producer, rows, singly=singly)
+                await self._delete(database, token, sent)
+                for error in (each.error for each in sent if each.error):
+                    raise error
+                singly = False
             pause = self._interval
             if self._watermarks is not None:
                 if time.monotonic() >= watermark_at:
                     watermark_at = time.monotonic() + self._watermarks.interval
-                    await self._send_watermarks(producer, self._watermarks)
+                    await self._send_watermarks(producer, database, self._watermarks)
                 pause = min(pause, max(0.0, watermark_at - time.monotonic()))
             if len(rows) < _BATCH:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(pause):
-                        await self._wake_up.wait()
+                await self._is_woken(pause)
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[OutboxRow]) -> list[DeadLetter]:
-        """Send rows and wait for their acknowledgement, outside any transaction. Returns the refused ones."""
-        refused: list[DeadLetter] = []
-        sending: list[tuple[OutboxRow, asyncio.Future[object]]] = []
-        async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
-            for row in rows:
-                if row.partition >= self.partitions:
-                    refused.append(self._letter(row, LookupError(f"{self.topic} has no partition {row.partition}")))
-                    continue
-                try:
-                    sending.append((row, await self._enqueue(producer, row)))
-                except _REFUSALS as error:
-                    refused.append(self._letter(row, error))
-            results = await asyncio.gather(*(future for _, future in sending), return_exceptions=True)
-            for (row, _), result in zip(sending, results, strict=True):
-                if isinstance(result, _REFUSALS):  # of its whole batch: the row alone may be accepted
-                    refused += await self._send_alone(producer, row)
-                elif isinstance(result, BaseException):
-                    raise result
-        return refused
-
-    async def _send_alone(self, producer: AIOKafkaProducer, row: OutboxRow) -> list[DeadLetter]:
-        try:
-            await (await self._enqueue(producer, row))
-        except _REFUSALS as error:
-            return [self._letter(row, error)]
-        return []
-
-    async def _enqueue(self, producer: AIOKafkaProducer, row: OutboxRow) -> asyncio.Future[object]:
-        sent: asyncio.Future[object] = await producer.send(
-            self.topic, row.value, key=row.key, partition=row.partition, headers=unpack(row.headers)
+    async def _send(self, producer: AIOKafkaProducer, rows: Sequence[OutboxRow], *, singly: bool) -> Sequence[SentRows]:
+        """Send rows and wait for their acknowledgement, outside any transaction."""
+        by_partition = defaultdict(list)
+        for row in rows:
+            by_partition[row.partition].append(row)
+        unknown = [row for row in rows if row.partition >= self.partitions]
+        nowhere = [(row, LookupError(f"{self.topic} has no partition {row.partition}")) for row in unknown]
+        sent = await asyncio.gather(
+            *(
+                send_rows(producer, self.topic, partition, each, singly=singly)
+                for partition, each in by_partition.items()
+                if partition < self.partitions
+            )
         )
-        return sent
+        return [SentRows((), nowhere), *sent]
 
-    async def _delete(self, token: int, rows: Sequence[OutboxRow], refused: Sequence[DeadLetter]) -> None:
-        """Delete acknowledged rows and store refused ones as dead letters, if the lease is still held."""
+    async def _delete(self, database: DriverConnection, token: int, sent: Sequence[SentRows]) -> None:
+        """Delete the rows that are done, and store refused ones as dead letters, if the lease is still held."""
+        refused = [pair for each in sent for pair in each.refused]
+        ids = [row.id for each in sent for row in each.acknowledged] + [row.id for row, _ in refused]
+        if not refused:
+            await self._outbox.delete(database, ids, token)
+            return
+        letters = [self._letter(row, error) for row, error in refused]
         async with self._engine.begin() as connection:
-            await self._lease.check(connection, token)
-            await self._dead_letters.add(connection, refused)
-            await self._outbox.delete(connection, [row.id for row in rows])
-        count_dead_letters(refused)
-        for letter in refused:
+            await self._dead_letters.add(connection, letters)
+            await self._outbox.delete(await driver_connection(connection), ids, token)
+        count_dead_letters(letters)
+        for letter in letters:
             log.error("dead_letter_stored", topic=self.topic, ticket_id=ticket_of(letter.key), reason=letter.reason)
 
-    async def _send_watermarks(self, producer: AIOKafkaProducer, source: WatermarkSource) -> None:
+    async def _send_watermarks(
+        self, producer: AIOKafkaProducer, database: DriverConnection, source: WatermarkSource
+    ) -> None:
         """Send one record to every partition, and wait for all: never two watermarks in flight."""
         sending = []
-        async with asyncio.timeout(_ACKNOWLEDGED_SECONDS):
-            for partition, instant in (await source.accepted_through(self._autocommit, self._outbox)).items():
+        async with asyncio.timeout(ACKNOWLEDGED_SECONDS):
+            for partition, instant in (await source.accepted_through(database, self._outbox)).items():
                 headers, value = encode(Watermark(accepted_through=instant), self._outbox.source)
                 sending.append(await producer.send(self.topic, value, partition=partition, headers=headers))
             await asyncio.gather(*sending)

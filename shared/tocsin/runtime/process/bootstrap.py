@@ -39,7 +39,7 @@ class Runtime:
 
     `writer` is for transactions that publish events: the watermark waits for them. `side_writer` is for all other
     writes, such as key uses; it is the writer itself in a service that publishes no watermark. `reader` is for queries,
-    `relay_engine` for the relay alone.
+    `relay_engine` for the relay alone, `lease_engine` for the leases of the consumer.
     """
 
     package: str
@@ -49,6 +49,7 @@ class Runtime:
     side_writer: AsyncEngine
     reader: AsyncEngine
     relay_engine: AsyncEngine
+    lease_engine: AsyncEngine
     outbox: Outbox
     dead_letters: DeadLetters
     relay: Relay
@@ -65,16 +66,18 @@ class Runtime:
         ordered: bool = False,
         after_commit: AfterCommit | None = None,
     ) -> Consumer:
-        """A consumer of `topic` in the service's group. After a commit it wakes the relay, or calls `after_commit`."""
+        """The service's consumer of `topic`. After a commit it wakes the relay, or calls `after_commit`."""
 
-        async def wake_relay(_: Mapping[int, datetime | None]) -> None:
+        async def wake_relay(_: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
             self.relay.wake()
+            return {}
 
         return Consumer(
             bootstrap=self.settings.kafka,
             topic=topic,
             group=_service_name(self.package),
             engine=self.writer,
+            lease_engine=self.lease_engine,
             offsets=offsets,
             dead_letters=self.dead_letters,
             on_batch=on_batch,
@@ -118,7 +121,7 @@ class Runtime:
 
     async def dispose(self) -> None:
         """Close the database connections."""
-        for each in (self.writer, self.side_writer, self.reader, self.relay_engine):
+        for each in (self.writer, self.side_writer, self.reader, self.relay_engine, self.lease_engine):
             await each.dispose()
 
 
@@ -150,6 +153,7 @@ def build_runtime(
         side_writer = connect(f"{name}-side-writer", pool_size=5)
     reader = connect(f"{name}-reader", pool_size=5, read_only=True)
     relay_engine = engine(settings.database_url, f"{name}-relay", pool_size=3, statement_seconds=5)
+    lease_engine = engine(settings.database_url, f"{name}-lease", pool_size=1, statement_seconds=5)
     watermarks = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
     relay = Relay(
         relay_engine, settings.kafka, outbox, dead_letters, interval=settings.relay_interval, watermarks=watermarks
@@ -172,6 +176,7 @@ def build_runtime(
         side_writer=side_writer,
         reader=reader,
         relay_engine=relay_engine,
+        lease_engine=lease_engine,
         outbox=outbox,
         dead_letters=dead_letters,
         relay=relay,

@@ -148,8 +148,8 @@ class ServiceSettings(ClockSettings, DatabaseSettings, KafkaSettings):
     keys: Path
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
-    relay_interval: float = Field(default=0.05, gt=0, le=10)
-    """Seconds between two polls of the outbox by the relay. A commit in the same process also wakes it."""
+    relay_interval: float = Field(default=1.0, gt=0, le=10)
+    """Seconds between two polls of the outbox by the relay. A commit in any process of the service wakes it at once."""
 
 
 def _link_keys(secret: SecretStr) -> SecretStr:

@@ -1,0 +1,119 @@
+"""How fast deadlines are armed: from records in Kafka to every event of their future in the database.
+
+A ticket has many instants: warnings, deadlines and ladder steps. A job of the references has one.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+from support.fake_timer import FakeTimer
+from tocsin.events import Contact, Customer, Event, Fact, FactType, Ticket, TicketOpened, encode, ticket_id
+from tocsin.runtime.kafka.client import TICKETS_TOPIC, partition_of
+from tocsin_local.stack import Stack
+
+from bench.figures import FULL, Effort, Figure, show
+from bench.growth import evaluated
+from bench.reference_runs import TITLES, reference_runs
+from bench.stacks import bench_stack, count_rows, cpu_seconds
+
+TICKETS: Final = 10_000
+JOBS: Final = {"apscheduler": 1_000, "procrastinate": 20_000, "pgqueuer": 20_000, "celery": 5_000}
+HOW: Final = {
+    "apscheduler": "one transaction a job",
+    "procrastinate": "batch_defer of 1,000",
+    "pgqueuer": "enqueue of 1,000",
+    "celery": "apply_async, synced to disk",
+}
+
+
+def measure(effort: Effort) -> list[Figure]:
+    ours: list[float] = []
+    cpu: list[float] = []
+    with bench_stack(("sla-timer",)) as stack, reference_runs(*JOBS) as references:
+        theirs: dict[str, list[float]] = {name: [] for name in references.names}
+        asyncio.run(arm(stack, effort.sized(1_000)))  # warm up
+        for _ in range(effort.rounds):
+            seconds, worked = asyncio.run(arm(stack, effort.sized(TICKETS)))
+            ours.append(seconds)
+            cpu.append(worked)
+            for name, rounds in theirs.items():
+                jobs = effort.sized(JOBS[name])
+                rounds.append(jobs / references.run(name, "arm", jobs)["seconds"])
+    instants = instants_of(opened())
+    beside = {TITLES[name]: tuple(rounds) for name, rounds in theirs.items()}
+    tickets = effort.sized(TICKETS)
+    note = f"sla-timer from Kafka to its agenda, {instants} instants a ticket; the references: " + ", ".join(
+        f"{TITLES[name]} {how}" for name, how in HOW.items()
+    )
+    return [
+        Figure("arming, instants", "1/s", tuple(instants * tickets / one for one in ours), beside, True, note),
+        Figure("arming, tickets", "1/s", tuple(tickets / one for one in ours), more_is_better=True),
+        Figure(
+            "arming, CPU a ticket",
+            "ms CPU",
+            tuple(1000 * one / tickets for one in cpu),
+            note="sla-timer and its PostgreSQL backends",
+        ),
+    ]
+
+
+async def arm(stack: Stack, count: int) -> tuple[float, float]:
+    """Seconds, and CPU seconds of sla-timer and PostgreSQL, from the first record in Kafka to the last agenda."""
+    before = await count_rows(stack, "sla-timer", "tickets")
+    events = [opened() for _ in range(count)]
+    parts = ("sla-timer", "postgres sla_timer")
+    used, began = cpu_seconds(stack), time.perf_counter()
+    await send(stack.run["kafka"], TICKETS_TOPIC, events)
+    await evaluated(stack, before + count)
+    seconds = time.perf_counter() - began
+    after = cpu_seconds(stack)
+    return seconds, sum(after[part] - used.get(part, 0.0) for part in parts)
+
+
+async def send(bootstrap: str, topic: str, events: Sequence[Event], source: str = "intake") -> None:
+    """Appends the events to the topic, in order."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=5)
+    await producer.start()
+    for event in events:
+        headers, value = encode(event, source)
+        key = str(event.ticket_id).encode()
+        await producer.send(topic, value, key, partition=partition_of(key), headers=headers)
+    await producer.stop()
+
+
+def opened() -> TicketOpened:
+    """A new ticket of severity 1, received now."""
+    now = datetime.now(UTC)
+    external_id = str(uuid4())
+    fact = Fact(number=1, event_id="opened", type=FactType.OPENED, occurred_at=now, received_at=now, severity=1)
+    ticket = Ticket(
+        tenant="default",
+        ticket_id=ticket_id("default", "connectwise", external_id),
+        source="connectwise",
+        external_id=external_id,
+        summary="Mail is down for everybody in the second building",
+        affected_services=("Email", "Calendar"),
+        contact=Contact(name="Ada Lovelace", email="ada@acme.example"),
+        customer=Customer(id="acme", name="Acme Corporation"),
+        channel="portal",
+        category="incident",
+        opened_at=now,
+        initial_severity=1,
+    )
+    return TicketOpened(ticket=ticket, fact=fact)
+
+
+def instants_of(event: TicketOpened) -> int:
+    """How many events follow for this ticket if nobody ever answers it."""
+    timer = FakeTimer()
+    timer.receive([event.fact])
+    return len(timer.agenda)
+
+
+if __name__ == "__main__":
+    show(measure(FULL))

@@ -1,0 +1,55 @@
+"""Tickets posted in batches until sla-timer knows every deadline of theirs, through HTTP, both databases and Kafka."""
+
+import asyncio
+import time
+from typing import Final
+
+from tocsin_local.stack import Stack
+
+from bench.figures import FULL, Effort, Figure, show
+from bench.growth import evaluated
+from bench.stacks import bench_stack, count_rows, cpu_seconds, port_of
+from bench.tickets import BATCH, post_batches, ticket_request
+
+TICKETS: Final = 10_000
+PARTS: Final = ("intake", "sla-timer", "postgres intake", "postgres sla_timer")
+
+
+def measure(effort: Effort) -> list[Figure]:
+    tickets = effort.sized(TICKETS)
+    rates, costs = zip(*asyncio.run(_rounds(tickets, effort.rounds)), strict=True)
+    note = f"{tickets:,} tickets in batches of {BATCH}, one process of each service"
+    return [
+        Figure("batches until judged", "1/s", rates, more_is_better=True, note=note),
+        *(
+            Figure(
+                f"batches, CPU of {part}",
+                "ms CPU",
+                tuple(1000 * cost[part] / tickets for cost in costs),
+                note="of one ticket",
+            )
+            for part in PARTS
+        ),
+    ]
+
+
+async def _rounds(tickets: int, rounds: int) -> list[tuple[float, dict[str, float]]]:
+    with bench_stack(("intake", "sla-timer")) as stack:
+        await _round(stack, 1_000)  # warm up
+        return [await _round(stack, tickets) for _ in range(rounds)]
+
+
+async def _round(stack: Stack, tickets: int) -> tuple[float, dict[str, float]]:
+    """Tickets a second, and the CPU seconds of each part."""
+    known = await count_rows(stack, "sla-timer", "tickets")
+    requests = [ticket_request() for _ in range(tickets)]
+    before, began = cpu_seconds(stack), time.perf_counter()
+    await post_batches(port_of(stack, "intake"), stack.run["api_key"], requests)
+    await evaluated(stack, known + tickets)
+    rate = tickets / (time.perf_counter() - began)
+    after = cpu_seconds(stack)
+    return rate, {part: after[part] - before.get(part, 0.0) for part in PARTS}
+
+
+if __name__ == "__main__":
+    show(measure(FULL))
