@@ -6,13 +6,15 @@ SERVICES := shared services/intake services/sla-timer services/escalator service
 OURS := $(SERVICES) deploy/local tools
 STAMP := .venv/installed
 REFERENCES := .venv/bench/installed
+# It measures CPU times, so nothing else may run beside it.
+ALONE := tests/slow/test_bench_ratios.py
 # Without cached bytecode, each of the many processes of the tests compiles everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench stories faults rules asyncapi mail-pictures
+.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench bench-keep stories faults rules asyncapi mail-pictures
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +34,8 @@ test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prom
 	$(BIN)/pytest -n 3 --dist loadgroup
 
 test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, restores, secrets, `make run`, `make replay`, every Python here
-	$(BIN)/pytest -n 3 --dist loadgroup tests/slow
+	$(BIN)/pytest -n 0 $(ALONE)
+	$(BIN)/pytest -n 3 --dist loadgroup tests/slow --ignore $(ALONE)
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing
 	$(BIN)/ruff check .
@@ -43,13 +46,16 @@ check: setup  ## check lint, format, types, architecture, dependencies and API d
 	$(BIN)/pytest -q $(addprefix tests/contract/test_,asyncapi.py openapi.py recorded_events.py)
 
 torture: setup  ## run all tests, the slow ones too, with ten times the random cases
-	TOCSIN_TORTURE=1 $(BIN)/pytest -n 3 --dist loadgroup tests
+	TOCSIN_TORTURE=1 $(BIN)/pytest -n 3 --dist loadgroup tests --ignore $(ALONE)
 
 fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100
 	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 3 --dist loadgroup tests/slow/test_api_fuzz.py
 
 bench: setup $(REFERENCES)  ## measure everything beside its references, write docs/performance.md: make bench ONLY=mail,idle ROUNDS=2
 	@PYTHONPATH=tests $(BIN)/python -m bench $(if $(ONLY),--only "$(ONLY)") $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(QUICK),--quick)
+
+bench-keep: setup  ## keep the present ratios, with which the slow tests compare
+	@PYTHONPATH=tests $(BIN)/python -m bench.check
 
 rules: setup  ## list each clause of docs/rules.md with the tests that prove it
 	@PYTHONPATH=tests $(BIN)/python -m support.rule_index

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from bench.check import keep_ratios
 from bench.document import write_page
 from bench.figures import FULL, QUICK, Effort, Figure, show
 from bench.machine import describe_machine
@@ -39,6 +40,8 @@ def main(
             results[row.name] = Result.of(figures, effort, describe_machine())
             save_results(results)
             write_page(results)
+    if not (only or quick):
+        keep_ratios(effort.rounds)
     if failed:
         sys.stderr.write(f"failed: {', '.join(failed)}\n")
     sys.exit(1 if failed else 0)

@@ -20,6 +20,7 @@ from bench.stacks import bench_stack, count_rows, cpu_per_second, cpu_seconds, p
 from bench.tickets import due_at, post_batches, post_steadily, soon, spread, ticket_request
 from bench.topic_reader import TopicReader
 
+SERVICES: Final = ("intake", "sla-timer")
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 RATE: Final = 500
 POSTS: Final = 200
@@ -54,13 +55,13 @@ def measure(effort: Effort) -> list[Figure]:
 
 async def _ours(effort: Effort) -> tuple[list[Figure], list[Sequence[float]], Sequence[float]]:
     figures = []
-    with bench_stack(("intake", "sla-timer")) as stack:
+    with bench_stack(SERVICES) as stack:
         async with TopicReader(stack.run["kafka"], DEADLINES_TOPIC) as reader:
             tickets = OpenTicketsOfBoth(stack)
             await tickets.open_some(effort.sized(SIZES[0], 200))
-            await _cost(stack, reader, 200)  # warm up
             for size in SIZES:
                 await tickets.fill(effort.sized(size, 200))
+                await _cost(stack, reader, 200)  # warm up
                 figures += await _figures(stack, reader, size, effort)
             lateness, posts = await _lateness(stack, reader, effort)
     return [*figures, _growth(figures)], lateness, posts
@@ -88,8 +89,13 @@ class OpenTicketsOfBoth:
             await database.keep_originals()
 
     async def fill(self, total: int) -> None:
-        for database in self._databases:
-            await database.fill(total)
+        """Meanwhile the services are down: they would read tables without indexes."""
+        parts = self._stack.parts
+        for service in SERVICES:
+            await asyncio.to_thread(parts.stop, service)
+        await asyncio.gather(*(database.fill(total) for database in self._databases))
+        for service in SERVICES:
+            await asyncio.to_thread(parts.start, service)
 
 
 async def evaluated(stack: Stack, count: int) -> None:

@@ -1,6 +1,6 @@
-"""How fast the notifier sends mails: in a burst and one at a time, beside a bare loop of aiosmtplib in the same run.
+"""How fast the notifier sends mails: in a burst, at 50 a second and alone, beside a bare loop of aiosmtplib.
 
-    PYTHONPATH=tests python -m bench.notifier [--mails 1000] [--profile FILE]
+    PYTHONPATH=tests python -m bench.notifier [--quick] [--profile FILE]
 
 PostgreSQL (durable) and the sink run as separate processes; events are handed over as by the consumer. The bare loop
 sends the same messages, composed before, to the same sink, with the same connections and mails per connection.
@@ -13,9 +13,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import structlog
@@ -23,47 +24,73 @@ import typer
 from aiosmtplib import SMTP
 from support.notifier_events import escalation, ticket
 from support.notifier_world import NotifierWorld, make_world
-from support.servers import SharedSink, log_line, private_database, running
+from support.servers import SharedSink, private_database, running
 from tocsin.events import Notify
 from tocsin_local.loopback import free_port
 from tocsin_local.smtp import SmtpSink
 
-CONNECTIONS = 16
-MAILS_A_CONNECTION = 20
-SINGLES = 30
+from bench.figures import FULL, QUICK, Effort, Figure, show
+
+CONNECTIONS: Final = 16
+MAILS_A_CONNECTION: Final = 20
+MAILS: Final = 1000
+SINGLES: Final = 30
+STEADY_RATE: Final = 50
 AS_SHIPPED: dict[str, Any] = {"retry_base": 1, "smtp_timeout": 20, "smtp_data_timeout": 60, "lease_seconds": 15}
 AS_SHIPPED["smtp_concurrency"] = CONNECTIONS
 
 
-def main(mails: Annotated[int, typer.Option()] = 1000, profile: Annotated[Path | None, typer.Option()] = None) -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+@dataclass
+class Rounds:
+    """The values of each round."""
+
+    burst: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    bare_cpu: list[float] = field(default_factory=list)
+    single: list[float] = field(default_factory=list)
+    steady: list[list[float]] = field(default_factory=list)
+
+
+def measure(effort: Effort, profile: Path | None = None) -> list[Figure]:
+    """Mails a second in a burst, CPU time, and latencies from an event to its mail in the sink."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with _servers() as (url, sink, folder):
-        asyncio.run(_measure(url, sink, folder, mails, profile))
+        rounds = asyncio.run(_measure(url, sink, folder, effort, profile))
+    return [
+        Figure("mail", "1/s", tuple(rounds.burst), {"bare loop": tuple(rounds.bare)}, more_is_better=True),
+        Figure("mail, CPU a mail", "ms CPU", tuple(rounds.cpu), {"bare loop": tuple(rounds.bare_cpu)}),
+        Figure("mail alone, p50", "ms", tuple(rounds.single)),
+        Figure("mail at 50/s, p50", "ms", tuple(_percentile(taken, 50) for taken in rounds.steady)),
+        Figure("mail at 50/s, p99", "ms", tuple(_percentile(taken, 99) for taken in rounds.steady)),
+    ]
 
 
-async def _measure(url: str, sink: SharedSink, folder: Path, mails: int, profile: Path | None) -> None:
+async def _measure(url: str, sink: SharedSink, folder: Path, effort: Effort, profile: Path | None) -> Rounds:
+    rounds, mails = Rounds(), effort.sized(MAILS, 50)
     async with make_world(url, sink, folder, datetime.now(UTC), **AS_SHIPPED) as world:
         await _burst(world, _notifies(50))  # warm up: prepared statements, compiled templates
-        sink.clear()
-        single = await _singles(world)
-        sink.clear()
-        notifies = _notifies(mails)
-        cpu = time.process_time()
-        profiler = cProfile.Profile()
-        if profile:
-            profiler.enable()
-        seconds = await _burst(world, notifies)
-        if profile:
-            profiler.disable()
-            profiler.dump_stats(profile)
-        cpu = time.process_time() - cpu
-        taken = sink.messages()
-        assert len(taken) == len({dict(mail["headers"])["Message-ID"] for mail in taken}) == mails
-        log_line(f"burst      {mails / seconds:7.0f} mails/s   {1000 * cpu / mails:5.1f} ms CPU of the notifier a mail")
-        log_line(f"single     {single[len(single) // 2]:7.0f} ms median, {single[-1]:.0f} ms worst of {len(single)}")
-        sink.clear()
-        bare = mails / await _bare(sink, [_raw(mail) for mail in taken])
-        log_line(f"bare loop  {bare:7.0f} mails/s   the notifier's burst is {mails / seconds / bare:.2f} of it")
+        for _ in range(effort.rounds):
+            sink.clear()
+            rounds.single.append(_percentile(await _singles(world, effort.sized(SINGLES, 5)), 50))
+            sink.clear()
+            rounds.steady.append(await _steady(world, effort.sized(500, 50)))
+            sink.clear()
+            notifies, profiler, cpu = _notifies(mails), cProfile.Profile(), time.process_time()
+            if profile:
+                profiler.enable()
+            rounds.burst.append(mails / await _burst(world, notifies))
+            if profile:
+                profiler.disable()
+                profiler.dump_stats(profile)
+            rounds.cpu.append(1000 * (time.process_time() - cpu) / mails)
+            taken = [_raw(mail) for mail in sink.messages()]
+            assert len(taken) == mails
+            sink.clear()
+            cpu = time.process_time()
+            rounds.bare.append(mails / await _bare(sink, taken))
+            rounds.bare_cpu.append(1000 * (time.process_time() - cpu) / mails)
+    return rounds
 
 
 async def _burst(world: NotifierWorld, notifies: Sequence[Notify]) -> float:
@@ -76,19 +103,36 @@ async def _burst(world: NotifierWorld, notifies: Sequence[Notify]) -> float:
     return time.perf_counter() - begun
 
 
-async def _singles(world: NotifierWorld) -> list[float]:
-    """Milliseconds from an event to its mail in the sink, one after the other, sorted."""
+async def _singles(world: NotifierWorld, count: int) -> list[float]:
+    """Milliseconds from an event to its mail in the sink, one after the other."""
     begun: dict[str, datetime] = {}
     async with world.notifier():
-        for [notify] in (_notifies(1) for _ in range(SINGLES)):
+        for [notify] in (_notifies(1) for _ in range(count)):
             begun[str(notify.ticket_id)] = datetime.now(UTC)
             await world.receive(notify)
             await world.quiet()
-    return sorted(
+    return _latencies(world, begun)
+
+
+async def _steady(world: NotifierWorld, count: int) -> list[float]:
+    """Milliseconds from an event to its mail in the sink, at a steady rate."""
+    begun: dict[str, datetime] = {}
+    async with world.notifier(), asyncio.TaskGroup() as arriving:
+        start = time.perf_counter()
+        for number, notify in enumerate(_notifies(count)):
+            await asyncio.sleep(start + number / STEADY_RATE - time.perf_counter())
+            begun[str(notify.ticket_id)] = datetime.now(UTC)
+            arriving.create_task(world.receive(notify))
+        await world.quiet(seconds=300, every=0.1)
+    return _latencies(world, begun)
+
+
+def _latencies(world: NotifierWorld, begun: dict[str, datetime]) -> list[float]:
+    return [
         (datetime.fromisoformat(mail["received_at"]) - begun[dict(mail["headers"])["Tocsin-Ticket"]])
         / timedelta(milliseconds=1)
         for mail in world.sink.messages()
-    )
+    ]
 
 
 async def _bare(sink: SharedSink, messages: Sequence[bytes]) -> float:
@@ -110,6 +154,10 @@ async def _bare(sink: SharedSink, messages: Sequence[bytes]) -> float:
     return time.perf_counter() - begun
 
 
+def _percentile(values: Sequence[float], percent: int) -> float:
+    return sorted(values)[min(len(values) - 1, len(values) * percent // 100)]
+
+
 def _notifies(count: int) -> list[Notify]:
     now = datetime.now(UTC)
     return [escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=now, due_at=now) for _ in range(count)]
@@ -129,6 +177,12 @@ def _servers() -> Iterator[tuple[str, SharedSink, Path]]:
         sink = SmtpSink(folder / "smtp", free_port(), free_port())
         with private_database("notifier", folder, durable=True) as (_, url), running(sink, folder):
             yield url, SharedSink(sink.address, sink.inbox), folder
+
+
+def main(
+    *, quick: Annotated[bool, typer.Option()] = False, profile: Annotated[Path | None, typer.Option()] = None
+) -> None:
+    show(measure(QUICK if quick else FULL, profile))
 
 
 if __name__ == "__main__":

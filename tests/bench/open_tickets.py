@@ -17,12 +17,15 @@ _KEYS: Final = """
 _INDEXES: Final = """
     SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = ANY($1)
     AND indexname NOT IN (SELECT conname FROM pg_constraint)"""
+_FOR_BULK: Final = """
+    SET session_replication_role = replica; SET synchronous_commit = off;
+    SET maintenance_work_mem = '512MB'; SET max_parallel_maintenance_workers = 0"""
 MANY: Final = 100_000
 """From so many copies on, it is faster to build the indexes anew."""
 
 
 class OpenTickets:
-    """The open tickets of one service's database. The service may run, and nobody may post meanwhile.
+    """The open tickets of one service's database. The service must be down while they are filled.
 
     Copies have ids of their own in keys, and inside their JSON that of the original, so they must never fall due.
     """
@@ -46,7 +49,7 @@ class OpenTickets:
         """Copies the originals until about `total` tickets are open, and analyses the tables."""
         copies = max(0, round(total / self._count) - 1 - self._copies)
         connection = await self._connect()
-        await connection.execute("SET session_replication_role = replica; SET maintenance_work_mem = '512MB'")
+        await connection.execute(_FOR_BULK)
         tables = self._ordered()
         rebuilt = await connection.fetch(_INDEXES, tables) if copies * self._count >= MANY else []
         for index in rebuilt:
@@ -62,15 +65,18 @@ class OpenTickets:
         self._copies += copies
 
     async def _copy(self, connection: asyncpg.Connection, table: str, copies: int) -> str:
+        """One INSERT for each copy: its ids begin alike, so that the pages of an index are filled one by one."""
         ids = {row[0] for row in await connection.fetch(_KEYS, table)} | {"ticket_id"}
         columns = self._tables[table]
-        values = [f"md5({name}::text || n)::uuid" if name in ids else f'"{name}"' for name in columns]
+        values = [f"(start || substr({name}::text, 14))::uuid" if name in ids else f'"{name}"' for name in columns]
         names = ", ".join(f'"{name}"' for name in columns)
-        first = self._copies + 1
-        return (
-            f"INSERT INTO public.{table} ({names}) SELECT {', '.join(values)} "
-            f"FROM originals.{table}, generate_series({first}, {self._copies + copies}) AS n"
-        )
+        return f"""
+            DO $$ DECLARE start text; BEGIN
+                FOR n IN {self._copies + 1}..{self._copies + copies} LOOP
+                    start := substr(md5(n::text), 1, 8) || '-' || substr(md5(n::text), 9, 4);
+                    INSERT INTO public.{table} ({names}) SELECT {", ".join(values)} FROM originals.{table};
+                END LOOP;
+            END $$"""
 
     def _ordered(self) -> list[str]:
         return sorted(self._tables, key=lambda name: name != "tickets")

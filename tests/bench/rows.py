@@ -120,6 +120,7 @@ ROWS: Final = (
         {"fail-over by a restart": "15 s", "fail-over to a second replica": "15 s"},
     ),
     Row("replicas", "One, two and three replicas of each service", "replicas"),
+    Row("footprint", "What one ticket uses, from its post to a mail", "footprint"),
     Row(
         "timelines",
         "Timelines computed by the pure functions",

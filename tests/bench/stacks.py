@@ -32,6 +32,8 @@ def bench_stack(services: Sequence[str] = tuple(PACKAGES)) -> Iterator[Stack]:
         stack = Stack(options, log_line)
         try:
             with stack.running():
+                # No checkpoint in the middle of a round, as an administrator sets it for a busy server.
+                stack.postgres.execute("ALTER SYSTEM SET max_wal_size = '8GB'", "SELECT pg_reload_conf()")
                 yield stack
         finally:
             stack.postgres.remove()

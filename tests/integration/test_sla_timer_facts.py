@@ -1,6 +1,7 @@
 """Facts and the passing of time in a real PostgreSQL: what is published is what the timeline says, each event once."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 from sla_timer.handlers.facts import receive_facts
-from sla_timer.handlers.sweep import sweep_all
+from sla_timer.handlers.sweep import fire_due, sweep_all
+from sla_timer.store.firing import load_due
 from sla_timer.store.published_events import published_since
-from sla_timer.store.tables import AGENDA
+from sla_timer.store.tables import AGENDA, OUTBOX
 from sqlalchemy import func, select
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.metrics import counter_value
@@ -28,14 +30,19 @@ from tocsin.events import (
     LadderHeld,
     LadderStepDue,
     Watermark,
+    decode,
+    encode,
     event_type,
 )
 from tocsin.instants import render_instant
 from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.client import PARTITIONS, partition_of
+from tocsin.runtime.kafka.record_headers import header, unpack
 
 OPENED = numbered_fact(1, "opened", "06-08 13:00", severity=1)
 RESPONDED = numbered_fact(2, "responded", "06-08 13:00")
 TICKETS = 40
+MAYA = {"name": "Maya", "email": "maya@msp.example"}
 
 
 @pytest.fixture
@@ -70,6 +77,23 @@ async def test_passing_time_publishes_the_events_of_the_timeline(world: TimerWor
         assert without_continuations(await world.published(ticket(name, facts).ticket_id)) == expected
         all_ids |= {event.event_id for event in expected}
     assert {event.event_id for event in without_continuations(await world.outbox())} == all_ids
+
+
+async def test_the_record_of_a_fired_event_is_that_of_any_event(world: TimerWorld) -> None:
+    """It is put together from parts that were rendered ahead."""
+    maya = numbered_fact(9, "assigned", "06-08 13:00", assignee=MAYA)
+    for seed in range(10):
+        facts = facts_of(random_story(Random(seed)))
+        assigned = maya.model_copy(update={"number": len(facts) + 1, "received_at": facts[-1].received_at})
+        await world.receive(*events(f"SR-{seed}", [*facts, assigned], summary='A "quote": {"unconfirmed":false}\n'))
+        await world.advance(facts[-1].received_at + timedelta(days=60))
+    rows = await world.rows(select(OUTBOX.table))
+    assert len({json.loads(row.value)["event_id"] for row in rows}) == len(rows) > 50
+    for row in rows:
+        headers, value = encode(decode(unpack(row.headers), row.value), "sla-timer")
+        assert unpack(row.headers) == headers
+        assert json.loads(row.value) == json.loads(value)
+        assert (row.key, row.partition) == (header(headers, "ce_subject"), partition_of(row.key))
 
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
@@ -139,6 +163,33 @@ async def test_nothing_fires_before_the_watermark_reaches_it(world: TimerWorld) 
     assert summaries(await world.outbox()) == [("warned response", "06-08 13:45")]
     await world.advance(moment("06-08 14:00"))
     assert summaries(await world.outbox())[1:] == [("breached response", "06-08 14:00")]
+
+
+async def test_a_ticket_that_changed_before_it_was_locked_does_not_fire(world: TimerWorld) -> None:
+    """The statement that locks tickets has found them by their agendas of before."""
+    facts = [OPENED, RESPONDED, numbered_fact(3, "paused", "06-09 12:00")]
+    opened, responded, paused = events("SR-1", facts)
+    ticket_ids = [ticket("SR-1", facts).ticket_id]
+    await world.receive(opened, responded)
+    through = moment("06-09 13:00")
+    async with world.writer.begin() as connection:
+        found = [await load_due(connection, ticket_ids, through=through)]
+    await world.receive(paused)
+    async with world.writer.begin() as connection:
+        found.append(await load_due(connection, ticket_ids, through=through))
+    assert [len(tickets) for tickets in found] == [1, 0]
+
+
+async def test_a_sweep_renders_what_a_crash_has_left_unrendered(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    await fire_due(world.context, dict.fromkeys(range(PARTITIONS), moment("06-09 07:00")))
+    assert summaries(await world.outbox())[1:] == [("warned resolution", "06-09 07:00")]
+    assert [agenda.due for agenda in (await world.clocks_and_agendas())[1]] == [None]
+    await world.advance(moment("06-09 13:00"))
+    assert summaries(await world.outbox())[2:] == [
+        ("breached resolution", "06-09 13:00"),
+        ("step_due 1 of run 1", "06-09 13:00"),
+    ]
 
 
 async def test_a_race_between_a_resolve_and_the_sweep_ends_with_the_same_timeline(world: TimerWorld) -> None:
@@ -221,10 +272,12 @@ async def test_the_published_log_can_be_read_in_order_with_the_same_ids(world: T
     await world.advance(moment("06-09 14:00"))
     pages = [page async for page in published_since(world.writer, datetime(2020, 1, 1, tzinfo=UTC))]
     assert len(pages) > 1
-    assert [event for page in pages for event in page] == await world.outbox()
+    read = [event for page in pages for event in page]
 
+    def in_order_of_tickets(all_events: Sequence[Event]) -> list[Event]:
+        return sorted(all_events, key=lambda event: str(event.ticket_id) if isinstance(event, DeadlineEvent) else "")
 
-MAYA = {"name": "Maya", "email": "maya@msp.example"}
+    assert in_order_of_tickets(read) == in_order_of_tickets(await world.outbox())
 
 
 @pytest.mark.rule("0.10", "1.7")

@@ -109,7 +109,6 @@ def start_movable_stack(folder: Path, **settings: str) -> Iterator[MovableStack]
             "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
             "TOCSIN_PROBE_SECONDS": "0.5",
-            "TOCSIN_RELAY_INTERVAL": "0.5",  # a commit wakes the relay, and more polling would cost CPU time
             **settings,
         },
     )

@@ -35,10 +35,11 @@ def report_events(
     def report() -> None:
         now = clock.now()
         for event, due_since in events:
-            _count(event)
             if event.is_timed:
                 metrics.FIRE_LATENESS.observe(max(0.0, clock.lateness(due_since, now).total_seconds()))
-        _log([event for event, _ in events])
+        summaries = [event for event, _ in events]
+        _count(summaries)
+        _log(summaries)
 
     if events:
         on_commit(connection, report)
@@ -69,12 +70,16 @@ def report_receipts(connection: AsyncConnection, facts: Iterable[Fact]) -> None:
         on_commit(connection, report)
 
 
-def _count(event: EventSummary) -> None:
-    outcome = _OUTCOMES.get(event.type)
-    if outcome is None or event.voids == "warned":
-        return  # a warning is not an outcome
-    counter = metrics.HISTORIC_OUTCOMES if event.historic else metrics.CLOCK_OUTCOMES
-    counter.labels(event.clock, str(event.severity), outcome).inc()
+def _count(events: Sequence[EventSummary]) -> None:
+    # A warning is not an outcome, and neither is that it was voided.
+    outcomes = Counter(
+        (event.historic, event.clock, str(event.severity), _OUTCOMES[event.type])
+        for event in events
+        if event.type in _OUTCOMES and event.voids != "warned"
+    )
+    for (historic, *labels), number in outcomes.items():
+        counter = metrics.HISTORIC_OUTCOMES if historic else metrics.CLOCK_OUTCOMES
+        counter.labels(*labels).inc(number)
 
 
 def _log(events: Sequence[EventSummary]) -> None:

@@ -72,7 +72,7 @@ continued AS (
 finished AS (
     DELETE FROM agenda WHERE ticket_id = ANY(CAST(:tickets AS uuid[])) AND later_at IS NULL
 )
-SELECT n FROM fired
+SELECT coalesce(array_agg(n ORDER BY n), '{{}}') FROM fired
 """
 )
 
@@ -142,7 +142,7 @@ async def publish_due(
     """
     if not tickets:
         return []
-    rows, summaries = [], []
+    rows, summaries, headers = [], [], OUTBOX.headers_template
     for ticket in tickets:
         confirmed, time, key = ticket.at <= confirmed_through, render_instant(ticket.at), str(ticket.ticket_id)
         for event in ticket.events():
@@ -158,7 +158,7 @@ async def publish_due(
                     event.step,
                     event.historic,
                     event.json(ticket.opened, confirmed=confirmed),
-                    OUTBOX.headers(id=event.event_id, type=event.kind, subject=key, time=time),
+                    (headers % {"id": event.event_id, "type": event.kind, "subject": key, "time": time}).encode(),
                 )
             )
             summaries.append(_summary(ticket, event))
@@ -170,7 +170,7 @@ async def publish_due(
             "published_at": published_at,
         },
     )
-    return [summaries[number - 1] for number in fired.scalars()]
+    return [summaries[number - 1] for number in fired.scalar_one()]
 
 
 def _summary(ticket: DueTicket, event: RenderedEvent) -> EventSummary:

@@ -97,18 +97,20 @@ class Outbox:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def row(self, event: Event) -> dict[str, Any]:
-        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON."""
-        headers, value = encode(event, self.source)
+    def row(self, event: Event, value: bytes | None = None) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON (rendered here if None)."""
+        headers, value = encode(event, self.source, value)
         key = header(headers, "ce_subject")
         if not key:
             raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")
         partition = partition_of(key, self.partitions)
         return {"partition": partition, "key": key, "headers": pack(headers), "value": value}
 
-    def headers(self, *, id: str, type: str, subject: str, time: str) -> bytes:
-        """The packed headers of an event that is already JSON."""
-        return pack(attribute_headers(id=id, type=type, source=self.source, subject=subject, time=time))
+    @property
+    def headers_template(self) -> str:
+        """The packed headers of an event, to be formatted with `%`: `id`, `type`, `subject` and `time`."""
+        names = ("id", "type", "subject", "time")
+        return pack(attribute_headers(source=self.source, **{name: f"%({name})s" for name in names})).decode()
 
     async def put_back(
         self, connection: AsyncConnection, partition: int, key: bytes, headers: bytes, value: bytes

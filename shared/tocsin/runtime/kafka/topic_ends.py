@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -22,19 +24,14 @@ class TopicEnds:
 
     async def fetch(self) -> dict[int, int]:
         """End offsets by partition. Raises KafkaError, OSError or TimeoutError, within 5 s."""
-        return (await self.fetch_range())[1]
+        async with self._connected() as client:
+            return _by_partition(await client.end_offsets(self._partitions))
 
     async def fetch_range(self) -> tuple[dict[int, int], dict[int, int]]:
         """Begin and end offsets by partition. Raises the same errors."""
-        try:
-            async with asyncio.timeout(_SECONDS), self._lock:
-                client = await self._connected()
-                beginnings = await client.beginning_offsets(self._partitions)
-                ends = await client.end_offsets(self._partitions)
-        except BaseException:
-            await self.close()
-            raise
-        return _by_partition(beginnings), _by_partition(ends)
+        async with self._connected() as client:
+            beginnings = await client.beginning_offsets(self._partitions)
+            return _by_partition(beginnings), _by_partition(await client.end_offsets(self._partitions))
 
     async def close(self) -> None:
         """Close the client. The next call opens another."""
@@ -44,11 +41,17 @@ class TopicEnds:
                 async with asyncio.timeout(_SECONDS):
                     await client.stop()
 
-    async def _connected(self) -> AIOKafkaConsumer:
-        if self._client is None:
-            self._client = new_consumer(self._bootstrap, None)
-            await self._client.start()
-        return self._client
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AIOKafkaConsumer]:
+        try:
+            async with asyncio.timeout(_SECONDS), self._lock:
+                if self._client is None:
+                    self._client = new_consumer(self._bootstrap, None)
+                    await self._client.start()
+                yield self._client
+        except BaseException:
+            await self.close()
+            raise
 
 
 def _by_partition(found: dict[TopicPartition, int]) -> dict[int, int]:
