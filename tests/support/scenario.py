@@ -215,8 +215,13 @@ class Scenario:
         _success(await self._http.put(f"{self._urls['inbox']}/faults", json={"mode": mode, **details}))
 
     async def get(self, service: str, path: str) -> Json:
-        """GET from a service. Fails the test unless the status is 2xx."""
-        return _success(await self._http.get(self._urls[service] + path))
+        """GET from a service, repeated after a 503. Fails the test unless the status is 2xx."""
+
+        async def attempt() -> httpx.Response | None:
+            response = await self._http.get(self._urls[service] + path)
+            return None if response.status_code == 503 else response
+
+        return _success(await eventually(attempt, f"{service} answers {path}"))
 
     async def exists(self, service: str, path: str) -> bool:
         """Whether a GET from a service succeeds now."""
