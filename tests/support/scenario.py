@@ -67,6 +67,7 @@ class Scenario:
         try:
             await self.stack.reset()
             self.directory.reset()
+            self.post_to("intake")
             await self.make_mail_server_fail("none")
             await self.stop_clock()
             await self.concurrently(self.post_event(ticket, "cancelled") for ticket in self._tickets if ticket.is_open)
