@@ -43,7 +43,7 @@ WATCHED: Final = (
     Watched("intake", "tickets by HTTP, CPU of the worker", 0.25, "no-op"),
     Watched("judging", "judging, CPU a ticket", 0.2),
     Watched("sweep", "due at one instant, CPU a ticket", 0.04),
-    Watched("notifier", "mail, CPU a mail", 0.2),
+    Watched("notifier", "mail, CPU a mail", 0.2, "bare loop"),
     Watched("relay", "relay, CPU an event", 0.2, "bare producer"),
 )
 
