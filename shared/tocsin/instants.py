@@ -12,12 +12,12 @@ _UNESCAPED_OFFSET: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+
 
 def to_utc(at: datetime) -> datetime:
     """Return the same instant in UTC."""
-    return at.astimezone(UTC)
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 def render_instant(at: datetime) -> str:
     """Return an instant as all responses and events show it: `2026-06-08T12:00:00.000000Z`."""
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    return to_utc(at).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def display_instant(at: datetime, zone: tzinfo) -> str:

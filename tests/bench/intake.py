@@ -10,7 +10,6 @@ outbox only grows. The kinds of requests alternate, so that a slow phase of the 
 import asyncio
 import os
 import signal
-import statistics
 import sys
 import tempfile
 from collections import defaultdict
@@ -23,11 +22,11 @@ from pathlib import Path
 import orjson
 import psutil
 from support.http_load import LoadResult, percentile, post, run_load
-from support.servers import intake_part, log_line, private_database, running
+from support.servers import intake_part, private_database, running
 from tocsin_local.loopback import free_port, is_listening
 from tocsin_local.processes import LaunchCommand
 
-from bench.figures import FULL, Effort, Figure
+from bench.figures import FULL, Effort, Figure, show
 from bench.transaction_per_request import create_tables
 
 TESTS = Path(__file__).parents[1]
@@ -199,7 +198,7 @@ def _servers() -> Iterator[Servers]:
         with private_database("intake", folder, durable=True) as (database, url):
             asyncio.run(create_tables(url))
             noop, reference = Comparison("noop"), Comparison("transaction_per_request", url)
-            service, key = intake_part(url, folder, TOCSIN_LOG_LEVEL="warning")
+            service, key = intake_part(url, folder)
             with running(noop, folder) as one, running(reference, folder) as two, running(service, folder) as three:
                 yield Servers(
                     Server(noop.port, psutil.Process(one.pid)),
@@ -208,16 +207,6 @@ def _servers() -> Iterator[Servers]:
                     psutil.Process(database.pid),
                     key,
                 )
-
-
-def show(figures: list[Figure]) -> None:
-    """Print each figure, and its ratio to each of its references."""
-    for figure in figures:
-        ratios = (
-            f"{figure.ratio(name):.2f} of the {name} ({statistics.median(figure.beside[name]):.2f})"
-            for name in figure.beside
-        )
-        log_line(f"{figure.name:42} {figure.value:8.2f} {figure.unit:7} {'  '.join(ratios)}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -18,14 +19,14 @@ from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 TICKETS = 4
 
 
-async def until_known(post: Any) -> httpx.Response:
-    """Post an event until its ticket exists, as a tool does that has just posted the ticket."""
+async def until_accepted(post: Any) -> httpx.Response:
+    """Post until the server is not busy and the ticket exists, as a tool does that has just posted the ticket."""
 
-    async def known() -> httpx.Response | None:
+    async def accepted() -> httpx.Response | None:
         answer: httpx.Response = await post()
-        return answer if answer.status_code != 404 else None
+        return answer if answer.status_code not in (404, 503) else None
 
-    return await eventually(known)
+    return await eventually(accepted)
 
 
 async def queued_facts(intake: IntakeWorld) -> dict[UUID, list[Fact]]:
@@ -50,11 +51,11 @@ async def test_concurrent_tickets_batches_events_and_repetitions(intake: IntakeW
 
     def posting(name: str, body: dict[str, Any], **headers: str) -> Any:
         path = f"/v1/tickets/by-external/connectwise/{name}/events"
-        return until_known(lambda: client.post(path, json=body, headers=headers))
+        return until_accepted(lambda: client.post(path, json=body, headers=headers))
 
     posts: list[Any] = []
     for n in range(TICKETS):
-        posts += [client.post("/v1/tickets", json=items[n]) for _ in range(3)]
+        posts += [until_accepted(partial(client.post, "/v1/tickets", json=items[n])) for _ in range(3)]
         for name in (f"T{n}", f"I{n}"):
             posts += [posting(name, event("paused", event_id=f"e{k % 4}")) for k in range(8)]
             posts += [posting(name, event("resumed")) for _ in range(4)]
@@ -62,7 +63,7 @@ async def test_concurrent_tickets_batches_events_and_repetitions(intake: IntakeW
             posts += [posting(name, event("severity_changed", severity=k)) for k in (2, 3, 4)]
             posts.append(posting(name, event("responded", event_id="r")))
     for order in (items + imported, imported[::-1] + items[::-1], imported[::2] + items):
-        posts.append(client.post("/v1/tickets/batch", json={"tickets": order}))
+        posts.append(until_accepted(partial(client.post, "/v1/tickets/batch", json={"tickets": order})))
     answers = await asyncio.gather(*posts)
     assert {answer.status_code for answer in answers} <= {200, 201}
 

@@ -373,7 +373,13 @@ async def test_requests_of_one_connection_are_answered_in_their_order_however_th
     by_h11 = REQUEST.replace(b"Host: x", b"Host: x\r\nX-Tab: a\tb")
     last = plain(b"/last", b"e" * 200_000, b"Connection: close")
     whole = plain(b"/a", b"abc") + by_h11 + plain(b"/b", b"") + plain(b"/chunked", b"d" * 100) + by_h11 + last
-    cuts = ([], [20], [len(plain(b"/a", b"ab"))], [3, 90, 91, 150, 260, 400], list(range(0, 500, 7)))
+    cuts: Sequence[Sequence[int]] = (
+        [],
+        [20],
+        [len(plain(b"/a", b"ab"))],
+        [3, 90, 91, 150, 260, 400],
+        list(range(0, 500, 7)),
+    )
     async with serving(echo) as port:
         received = [
             await exchange(port, *(whole[begin:end] for begin, end in zip([0, *cut], [*cut, len(whole)], strict=True)))

@@ -252,7 +252,8 @@ async def test_numbers_that_cannot_be_read_for_a_while_are_unknown_and_ages_grow
         assert gauge("sla_progress_age_seconds", partition="0") == 60
         assert gauge("sla_oldest_overdue_seconds") == 75 * 60
         async with world.writer.begin() as connection:
-            await connection.execute(text("ALTER TABLE clocks RENAME TO lost"))
+            await connection.execute(text("ALTER TABLE clocks RENAME TO lost_clocks"))
+            await connection.execute(text("ALTER TABLE agenda RENAME TO lost_agenda"))
         await fail_to_measure(world)
         assert gauge("sla_open_clocks", clock="response", severity="1", state="running") == 1
         monkeypatch.setattr("tocsin.runtime.metrics.UNKNOWN_SECONDS", 0.0)
@@ -266,7 +267,8 @@ async def test_numbers_that_cannot_be_read_for_a_while_are_unknown_and_ages_grow
         assert gauge("sla_progress_age_seconds", partition="0") == 11 * 60
         assert gauge("sla_oldest_overdue_seconds") == 85 * 60
         async with world.writer.begin() as connection:
-            await connection.execute(text("ALTER TABLE lost RENAME TO clocks"))
+            await connection.execute(text("ALTER TABLE lost_clocks RENAME TO clocks"))
+            await connection.execute(text("ALTER TABLE lost_agenda RENAME TO agenda"))
 
 
 async def test_a_partition_without_a_watermark_is_as_old_as_the_process(world: TimerWorld) -> None:
@@ -290,6 +292,7 @@ async def test_another_replica_shows_the_same_gauges(world: TimerWorld) -> None:
     metrics.forget_clocks()
     metrics.forget_compliance()
     other = ClockGauges(replica, world.service.source_probe)
+    await other.measure_ages()
     await other.measure_clocks()
     await other.measure_compliance()
     assert database_gauges() == shown
@@ -310,12 +313,14 @@ async def test_a_ticket_is_found_by_its_own_id(world: TimerWorld) -> None:
 
 
 async def measure(world: TimerWorld) -> None:
+    await world.service.gauges.measure_ages()
     await world.service.gauges.measure_clocks()
     await world.service.gauges.measure_compliance()
 
 
 async def fail_to_measure(world: TimerWorld) -> None:
-    for job in (world.service.gauges.measure_clocks, world.service.gauges.measure_compliance):
+    gauges = world.service.gauges
+    for job in (gauges.measure_ages, gauges.measure_clocks, gauges.measure_compliance):
         with pytest.raises(DBAPIError):
             await job()
 

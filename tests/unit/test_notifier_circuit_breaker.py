@@ -64,3 +64,37 @@ def test_failures_during_a_pause_do_not_prolong_it(time: FakeTime) -> None:
     time.now += pause
     assert state_of(circuit) is CircuitState.HALF_OPEN
     assert circuit.failures == 1
+
+
+def test_after_a_hang_single_mails_are_tried_until_one_is_answered(time: FakeTime) -> None:
+    circuit = CircuitBreaker()
+    circuit.succeed()
+    pause = circuit.hang()
+    assert pause is not None
+    assert (circuit.is_hung, state_of(circuit)) == (True, CircuitState.OPEN)
+    time.now += pause
+    assert state_of(circuit) is CircuitState.TRIAL
+    circuit.begin_trial()
+    assert state_of(circuit) is CircuitState.OPEN, "another server accepts mails, so the next trial is not soon"
+    circuit.succeed()
+    assert (circuit.is_hung, state_of(circuit)) == (False, CircuitState.CLOSED)
+
+
+def test_trials_are_frequent_at_first(time: FakeTime) -> None:
+    """A trial takes two seconds to fail, so mail flows within five seconds after a hang of half a minute."""
+    circuit, began = CircuitBreaker(), time.now
+    while time.now - began < 30:
+        pause = circuit.hang()
+        assert pause is not None
+        assert pause <= 3
+        time.now += pause + 2
+    while time.now - began < 600:
+        time.now += circuit.hang() or 0
+    assert (circuit.hang() or 0) >= 15
+
+
+def test_a_hang_long_ago_counts_as_any_other_failure(time: FakeTime) -> None:
+    circuit = CircuitBreaker()
+    circuit.hang()
+    time.now += 601
+    assert (circuit.is_hung, state_of(circuit)) == (False, CircuitState.HALF_OPEN)

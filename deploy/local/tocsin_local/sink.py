@@ -36,7 +36,8 @@ class Fault(BaseModel):
 
     The sink accepts no mail in the modes refuse_connection (the port is closed), slow_banner (it greets after
     `seconds`), busy (it greets with 421), refuse_login (AUTH is 535, and MAIL without a login 530), refuse (RCPT is
-    `code`), drop (the connection ends at RCPT) and drop_in_data (it ends after the first line of the message).
+    `code`), drop (the connection ends at RCPT), drop_in_data (it ends after the first line of the message),
+    hang_at_ehlo, hang_at_mail and hang_at_rcpt (no reply to this command).
 
     strip_tls acts like an attacker in the middle: it does not offer STARTTLS and accepts mail in plain text. In the
     other modes the sink accepts the mail, then: delay (250 after `seconds`), hang_after_dot (no reply, or 250 after
@@ -55,6 +56,9 @@ class Fault(BaseModel):
         "refuse",
         "drop",
         "drop_in_data",
+        "hang_at_ehlo",
+        "hang_at_mail",
+        "hang_at_rcpt",
         "delay",
         "hang_after_dot",
         "reset_after_dot",
@@ -134,6 +138,8 @@ class Sink:
     ) -> str:
         if self.fault.mode == "refuse_login" and not session.authenticated:
             return "530 5.7.0 authentication required on request"
+        if self.fault.mode == "hang_at_mail":
+            await _hang()
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
@@ -144,6 +150,8 @@ class Sink:
         if self.fault.applies_to([address]):
             if self.fault.mode == "refuse":
                 return f"{self.fault.code} {self.fault.code // 100}.2.0 refused on request"
+            if self.fault.mode == "hang_at_rcpt":
+                await _hang()
             if self.fault.mode == "drop":
                 _connection(server).abort()
         envelope.rcpt_tos.append(address)
@@ -161,7 +169,7 @@ class Sink:
             case Fault(mode="delay", seconds=seconds):
                 await asyncio.sleep(5 if seconds is None else seconds)
             case Fault(mode="hang_after_dot", seconds=None):
-                await asyncio.Event().wait()  # aiosmtpd cancels this when the client disconnects
+                await _hang()
             case Fault(mode="hang_after_dot", seconds=seconds):
                 await asyncio.sleep(seconds or 0)
             case Fault(mode="reset_after_dot"):
@@ -184,6 +192,11 @@ class FaultySession(SMTP):
                 return
         await super()._handle_client()
 
+    async def smtp_EHLO(self, hostname: str) -> None:
+        if self.event_handler.fault.mode == "hang_at_ehlo":
+            await _hang()
+        await super().smtp_EHLO(hostname)
+
     async def smtp_DATA(self, arg: str) -> None:
         fault = self.event_handler.fault
         if fault.mode == "drop_in_data" and self.envelope is not None and fault.applies_to(self.envelope.rcpt_tos):
@@ -192,6 +205,10 @@ class FaultySession(SMTP):
             _connection(self).abort()
             return
         await super().smtp_DATA(arg)
+
+
+async def _hang() -> None:
+    await asyncio.Event().wait()  # aiosmtpd cancels this when the client disconnects
 
 
 def _connection(server: SMTP) -> asyncio.Transport:

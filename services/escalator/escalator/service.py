@@ -8,6 +8,7 @@ from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.metrics import Measurement
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
@@ -35,7 +36,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     measurement = Measurement(metrics.forget_open_ladders)
     measure = partial(_measure, runtime.reader, measurement)
-    runtime.scheduler.every(5, measure, name="ladder_gauges", timeout=5)
+    runtime.scheduler.every(5, paced(measure), name="ladder_gauges", timeout=5)
     handlers = Handlers(runtime.clock, directory)
     consumer = runtime.consumer(DEADLINES_TOPIC, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(

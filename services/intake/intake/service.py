@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
+from tocsin.runtime.http.load_shedding import Admission
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
@@ -23,11 +24,14 @@ from intake.store import tables
 from intake.workers.batch_writer import BatchWriter
 from intake.workers.context import DeliveryContext
 from intake.workers.ticket_gauges import TicketGauges
-from intake.workers.webhook_worker import WebhookWorker
-from intake.workers.write_queue import WriteQueue
+from intake.workers.webhook_worker import STORE_SECONDS, WebhookWorker
+from intake.workers.write_queue import GROUP_SIZE, MAX_WAIT_SECONDS, MAX_WAITING, WriteQueue
 
 BATCH_BYTES = 32_000_000
 FORM_BYTES = 1_000
+MAX_BATCHES = 20
+BATCH_WAIT_SECONDS = 5.0
+"""Batches in progress, and the longest expected wait for one; more are 503."""
 WAIT_SECONDS = 2
 """Real seconds that a request waits for a database connection before it is 503."""
 
@@ -54,7 +58,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     writer, side_writer, reader = runtime.writer, runtime.side_writer, runtime.reader
     scheduler, wake = runtime.scheduler, runtime.relay.wake
     metrics.declare_sources(policy.machine_sources)
-    context = IngestContext(policy, runtime.clock.business, tables.OUTBOX, settings.history_outbox_limit)
+    context = IngestContext(policy, runtime.clock.business, settings.history_outbox_limit)
     integrations = IntegrationsFile(settings.integrations)
     queue = WriteQueue(context, writer, wake)
     webhook_worker = WebhookWorker(DeliveryContext(context, writer, side_writer, wake, integrations))
@@ -83,10 +87,20 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
         notes={"integrations": integrations.note},
         body_limits={"/v1/tickets/batch": BATCH_BYTES, "/ack": FORM_BYTES, mail.MAIL_PREFIX: MAX_MAIL_BYTES},
         free_form=("/ack/", webhooks.PREFIX),
+        admissions=_admissions(),
         on_too_large=OversizedWebhooks(integrations),
     )
     add_error_handler(app)
     return IntakeService(runtime=runtime, app=app, webhook_worker=webhook_worker)
+
+
+def _admissions() -> dict[str, Admission]:
+    """What is shed, by path. Two groups of single tickets are always admitted; webhooks wait as long as they may."""
+    return {
+        "/v1/tickets": Admission(seconds=MAX_WAIT_SECONDS, always=2 * GROUP_SIZE, most=MAX_WAITING),
+        "/v1/tickets/batch": Admission(seconds=BATCH_WAIT_SECONDS, always=4, most=MAX_BATCHES),
+        webhooks.PREFIX: Admission(seconds=STORE_SECONDS, always=2 * GROUP_SIZE, most=MAX_WAITING),
+    }
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
@@ -79,8 +80,12 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     gauges = ClockGauges(context, source_probe)
     # The sweep also runs after every batch; this one catches up when that one failed.
     runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
-    runtime.scheduler.every(5, gauges.measure_clocks, name="gauges", timeout=_GAUGE_SECONDS)
-    runtime.scheduler.every(15, gauges.measure_compliance, name="compliance_gauges", timeout=_GAUGE_SECONDS)
+    runtime.scheduler.every(5, gauges.measure_ages, name="gauges", timeout=_GAUGE_SECONDS)
+    for seconds, job, name in (
+        (5, gauges.measure_clocks, "clock_gauges"),
+        (15, gauges.measure_compliance, "compliance_gauges"),
+    ):
+        runtime.scheduler.every(seconds, paced(job), name=name, timeout=_GAUGE_SECONDS)
     runtime.scheduler.every(5, policy_rollout.run, name="policies", timeout=3600)
     runtime.scheduler.every(settings.probe_seconds, source_probe.run, name="probe", timeout=60)
     app = runtime.create_app(

@@ -87,10 +87,11 @@ def event_id(event: Event) -> UUID:
             assert_never(event)
 
 
-def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
+def encode(event: Event, source: str, value: bytes | None = None) -> tuple[list[tuple[str, bytes]], bytes]:
     """Return (headers, value) of the record. `source` is the service, such as `intake`.
 
-    A watermark is not a CloudEvent: its record has its type and its instant only.
+    `value` is the event as JSON, if it is rendered already. A watermark is not a CloudEvent: its record has its type
+    and its instant only.
     """
     if isinstance(event, Watermark):
         return [
@@ -104,7 +105,7 @@ def encode(event: Event, source: str) -> tuple[list[tuple[str, bytes]], bytes]:
         subject=str(event.ticket_id),
         time=render_instant(_time(event)),
     )
-    return headers, event.model_dump_json().encode()
+    return headers, event.model_dump_json().encode() if value is None else value
 
 
 def attribute_headers(*, id: str, type: str, source: str, subject: str, time: str) -> list[tuple[str, bytes]]:

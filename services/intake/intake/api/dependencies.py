@@ -12,6 +12,7 @@ from tocsin.characters import Id
 from tocsin.events import parse_uuid
 from tocsin.policy import Policy
 from tocsin.runtime.http.authentication import MayWrite
+from tocsin.runtime.http.body_limit import read_body
 from tocsin.runtime.http.problems import Problem, validation_problem
 
 from intake import metrics
@@ -42,9 +43,8 @@ RequestKey = Annotated[IdempotencyKey | None, Depends(_parse_idempotency_key)]
 
 
 async def _parse_body(request: Request) -> object:
-    raw = await request.body()
     try:
-        return parse_json(raw)
+        return parse_json(await read_body(request))
     except InvalidJsonError as error:
         raise Problem(400, f"The request body {error}.") from None
 

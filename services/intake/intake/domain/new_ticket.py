@@ -10,7 +10,7 @@ from tocsin.policy import Policy
 from intake.domain.facts import event_fact, opening_fact, reject_workarounds
 from intake.domain.routing import route
 from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
-from intake.domain.ticket_events import check_size, opening_events
+from intake.domain.ticket_events import opening_events, render_events
 from intake.domain.ticket_request import BatchItemRequest, DerivedTicketRequest, TicketRequest
 from intake.domain.ticket_state import Opening, state_of
 from intake.errors import EventIdConflictError
@@ -26,7 +26,8 @@ def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at:
     key = ticket_id(tenant, request.source, request.external_id)
     opened_at = min(request.opened_at or received_at, received_at)
     routing = route(request, opened_at, policy)
-    stored = _first_facts(key, request, routing.severity, opened_at, received_at)
+    digest = request.digest()
+    stored = _first_facts(key, request, digest, routing.severity, opened_at, received_at)
     facts = [each.fact for each in stored]
     reject_workarounds(facts, new=facts)
     opening = Opening(
@@ -48,13 +49,12 @@ def new_ticket(policy: Policy, tenant: str, request: TicketRequest, received_at:
         imported=isinstance(request, BatchItemRequest) and request.imported,
         history=is_history(request),
         body=request.model_dump(mode="json", exclude=_NOT_IN_BODY),
-        digest=request.digest(),
+        digest=digest,
         first_facts=len(facts),
         last_number=len(facts),
         state=state_of(policy, opening, facts),
     )
-    check_size(opening_events(ticket, facts))
-    return NewTicket(ticket, stored)
+    return NewTicket(ticket, stored, render_events(opening_events(ticket, facts)))
 
 
 def is_history(request: TicketRequest) -> bool:
@@ -63,15 +63,15 @@ def is_history(request: TicketRequest) -> bool:
 
 
 def _first_facts(
-    key: UUID, request: TicketRequest, severity: int, opened_at: datetime, received_at: datetime
+    key: UUID, request: TicketRequest, digest: bytes, severity: int, opened_at: datetime, received_at: datetime
 ) -> tuple[StoredFact, ...]:
     """The opening, the policy's escalation (docs/rules.md#5-16) and the item's events; equal events count once."""
     opened_by = request.opened_by if isinstance(request, DerivedTicketRequest) else None
     opening = opening_fact(severity, opened_at, received_at, opened_by or request.source)
-    facts = {opening.event_id: StoredFact(key, opening, request.digest())}
+    facts = {opening.event_id: StoredFact(key, opening, digest)}
     if request.category == "mishandled_request" and request.sender_is_it_contact:
         escalation = _policy_escalation(opened_at, received_at)
-        facts[escalation.event_id] = StoredFact(key, escalation, request.digest())
+        facts[escalation.event_id] = StoredFact(key, escalation, digest)
     events = request.events if isinstance(request, BatchItemRequest) else ()
     for index, event in enumerate(events):
         event_id = event.event_id or str(derived_id(key, "event", index=index))

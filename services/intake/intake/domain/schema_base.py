@@ -87,7 +87,10 @@ def reject_blank(text: str) -> str:
 
 
 def _is_absent(value: object) -> bool:
-    return value is None or (isinstance(value, str) and _IS_BLANK.fullmatch(value) is not None)
+    # The first character decides nearly always; only ASCII ones are compared, since others may be blank.
+    if isinstance(value, str):
+        return not "!" <= value[:1] <= "~" and _IS_BLANK.fullmatch(value) is not None
+    return value is None
 
 
 def checked(check: Callable[[str], str], repair: Callable[[str], str]) -> AfterValidator:

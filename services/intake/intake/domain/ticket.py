@@ -6,7 +6,17 @@ from datetime import datetime
 from typing import Any, Final, Self
 from uuid import UUID
 
-from tocsin.events import Assignee, Fact, Flag, Impact, Mailbox, Ticket
+from tocsin.events import (
+    Assignee,
+    Fact,
+    Flag,
+    Impact,
+    Mailbox,
+    Ticket,
+    TicketChanged,
+    TicketImported,
+    TicketOpened,
+)
 
 from intake.domain.ticket_state import CurrentTicketState, Opening
 
@@ -96,9 +106,21 @@ class StoredFact:
     digest: bytes
 
 
+TicketEvent = TicketOpened | TicketChanged | TicketImported
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedEvent:
+    """An event of a ticket, and the event as JSON."""
+
+    event: TicketEvent
+    value: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class NewTicket:
-    """A ticket to be stored, with its first facts."""
+    """A ticket to be stored, with its first facts and the events that publish them."""
 
     ticket: StoredTicket
     facts: tuple[StoredFact, ...]
+    events: tuple[RenderedEvent, ...]

@@ -7,13 +7,11 @@ from uuid import UUID
 
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 
-from intake.domain.ticket import StoredTicket
+from intake.domain.ticket import RenderedEvent, StoredTicket, TicketEvent
 from intake.errors import RecordTooLargeError
 
 MAX_RECORD_BYTES: Final = 900_000
 """The size of an event as JSON (docs/architecture.md#contracts)."""
-
-TicketEvent = TicketOpened | TicketChanged | TicketImported
 
 
 def opening_events(ticket: StoredTicket, facts: Sequence[Fact]) -> list[TicketEvent]:
@@ -41,7 +39,9 @@ def events_since(ticket: StoredTicket, facts: Sequence[Fact], since: datetime) -
     return opening + [fact_event(ticket.tenant, ticket.ticket_id, fact) for fact in later if fact.received_at >= since]
 
 
-def check_size(events: Sequence[TicketEvent]) -> None:
-    """Raise RecordTooLargeError if an event exceeds MAX_RECORD_BYTES."""
-    if any(len(event.model_dump_json().encode()) > MAX_RECORD_BYTES for event in events):
+def render_events(events: Sequence[TicketEvent]) -> tuple[RenderedEvent, ...]:
+    """The events with their JSON. Raises RecordTooLargeError if one exceeds MAX_RECORD_BYTES."""
+    rendered = tuple(RenderedEvent(event, event.model_dump_json().encode()) for event in events)
+    if any(len(each.value) > MAX_RECORD_BYTES for each in rendered):
         raise RecordTooLargeError(MAX_RECORD_BYTES)
+    return rendered

@@ -8,8 +8,8 @@ from typing import Self
 from tocsin.policy import Policy
 
 from intake.domain.facts import event_fact, reject_workarounds
-from intake.domain.ticket import StoredFact, StoredTicket
-from intake.domain.ticket_events import check_size, fact_event
+from intake.domain.ticket import RenderedEvent, StoredFact, StoredTicket
+from intake.domain.ticket_events import fact_event, render_events
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import STATE_TYPES, state_of
 from intake.errors import EventConflictError
@@ -20,8 +20,8 @@ class TicketFacts:
     """A ticket and its facts while events are added to it.
 
     Added events are received at `received_at`. `known` holds facts by event id: all facts of STATE_TYPES if an event
-    of these types is added, and the facts whose event ids the added events have. `new` are the facts added so far;
-    the ticket's state follows from both.
+    of these types is added, and the facts whose event ids the added events have. `new` are the facts added so far, and
+    `events` publish these; the ticket's state follows from both.
     """
 
     ticket: StoredTicket
@@ -29,6 +29,7 @@ class TicketFacts:
     received_at: datetime
     known: Mapping[str, StoredFact]
     new: tuple[StoredFact, ...] = ()
+    events: tuple[RenderedEvent, ...] = ()
 
     def add(self, request: EventRequest, event_id: str) -> Self:
         """The facts with the event as its next fact; unchanged if the same event is known.
@@ -42,11 +43,11 @@ class TicketFacts:
             return self
         ticket = replace(self.ticket, last_number=self.ticket.last_number + 1)
         fact = event_fact(request, ticket.last_number, event_id, self.received_at)
-        check_size([fact_event(ticket.tenant, ticket.ticket_id, fact)])
+        events = render_events([fact_event(ticket.tenant, ticket.ticket_id, fact)])
         added = StoredFact(ticket.ticket_id, fact, digest)
         known = {**self.known, event_id: added}
         if fact.type in STATE_TYPES:
             facts = [each.fact for each in known.values() if each.fact.type in STATE_TYPES]
             reject_workarounds(facts, new=[fact])
             ticket = ticket.with_state(state_of(self.policy, ticket.opening, facts))
-        return replace(self, ticket=ticket, known=known, new=(*self.new, added))
+        return replace(self, ticket=ticket, known=known, new=(*self.new, added), events=(*self.events, *events))

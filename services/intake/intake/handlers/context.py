@@ -7,7 +7,6 @@ from uuid import UUID
 
 from tocsin.events import Fact
 from tocsin.policy import Policy
-from tocsin.runtime.database.outbox import Outbox
 
 from intake.domain.ticket import StoredTicket
 
@@ -21,7 +20,6 @@ class IngestContext:
 
     policy: Policy
     business: Callable[[datetime], datetime]
-    outbox: Outbox
     history_outbox_limit: int
 
 

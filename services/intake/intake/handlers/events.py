@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import fact_id
 
 from intake.domain.ticket import StoredFact
-from intake.domain.ticket_events import fact_event
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import STATE_TYPES
@@ -73,11 +72,7 @@ async def record_events(
 
     changed = [facts for facts in tickets.values() if facts.new]
     if changed:
-        await store.add_facts(changed)
-        events = [
-            fact_event(facts.ticket.tenant, stored.ticket_id, stored.fact) for facts in changed for stored in facts.new
-        ]
-        await context.outbox.add(connection, events, min(ticket.clock for ticket in locked.values()))
+        await store.add_facts(changed, min(ticket.clock for ticket in locked.values()))
     return outcomes
 
 

@@ -6,7 +6,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from intake.domain.ticket_events import TicketEvent, events_since
+from intake.domain.ticket import TicketEvent
+from intake.domain.ticket_events import events_since
 from intake.store.tickets import TicketStore
 
 _PAGE_SIZE: Final = 200

@@ -10,7 +10,6 @@ from tocsin.runtime.database.engine import clock_timestamp
 
 from intake.domain.new_ticket import is_history, new_ticket
 from intake.domain.ticket import NewTicket, StoredTicket
-from intake.domain.ticket_events import opening_events
 from intake.domain.ticket_request import TicketRequest
 from intake.domain.ticket_state import state_of
 from intake.errors import IntakeError, OutboxBacklogError, TicketConflictError
@@ -44,14 +43,8 @@ async def create_tickets(
     for draft in drafts:
         if isinstance(draft, NewTicket):
             first_drafts.setdefault(draft.ticket.ticket_id, draft)
-    added = await store.add_tickets(list(first_drafts.values()))
+    added = await store.add_tickets(list(first_drafts.values()), now)
     created = {key: draft for key, draft in first_drafts.items() if key in added}
-    events = [
-        event
-        for draft in created.values()
-        for event in opening_events(draft.ticket, [stored.fact for stored in draft.facts])
-    ]
-    await context.outbox.add(connection, events, now)
 
     repeated = [draft for draft in drafts if isinstance(draft, NewTicket) and not _is_created(draft, created)]
     existing = await _load_as_first_stored(context, store, {draft.ticket.ticket_id for draft in repeated})

@@ -11,8 +11,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Assignee, Fact, Flag, Impact, fact_id
 from tocsin.runtime.database import bulk
+from tocsin.runtime.database.bulk import Write
 
-from intake.domain.ticket import NewTicket, StoredFact, StoredTicket
+from intake.domain.ticket import NewTicket, RenderedEvent, StoredFact, StoredTicket
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_state import STATE_TYPES, CurrentTicketState
 from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
@@ -58,19 +59,27 @@ class TicketStore:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
-    async def add_tickets(self, new: Sequence[NewTicket]) -> set[UUID]:
-        """Store tickets with different ids, and their facts. Returns the ids that were new; the others stay unchanged.
+    async def add_tickets(self, new: Sequence[NewTicket], received_at: datetime) -> set[UUID]:
+        """Store tickets with different ids, their facts and the unpublished events, received at `received_at` (real).
 
-        Rows are inserted in the order of their ids: a consistent lock order avoids deadlocks.
+        Returns the ids that were new; the other tickets stay unchanged. Rows are inserted in the order of the tickets'
+        ids: a consistent lock order avoids deadlocks.
         """
-        if not new:
-            return set()
         ordered = sorted(new, key=lambda item: item.ticket.ticket_id)
-        rows = await bulk.insert_new(self._connection, TICKETS, [_ticket_row(item.ticket) for item in ordered])
-        added = {row.ticket_id for row in rows}
-        new_facts = [_fact_row(stored) for item in ordered if item.ticket.ticket_id in added for stored in item.facts]
-        await bulk.insert(self._connection, FACTS, new_facts)
-        return added
+        rows = await bulk.execute(
+            self._connection,
+            [
+                Write("insert_new", TICKETS, [_ticket_row(item.ticket) for item in ordered]),
+                Write("insert", FACTS, [_fact_row(stored) for item in ordered for stored in item.facts], "ticket_id"),
+                Write(
+                    "insert",
+                    OUTBOX.table,
+                    [_outbox_row(each, received_at) for item in ordered for each in item.events],
+                    "ticket_id",
+                ),
+            ],
+        )
+        return {row.ticket_id for row in rows}
 
     async def lock(self, wanted: Collection[TicketKey]) -> dict[TicketKey, LockedTicket]:
         """Lock tickets in the order of their ids, which avoids deadlocks; tickets that do not exist are left out.
@@ -81,9 +90,11 @@ class TicketStore:
         rows = await self._connection.execute(_LOCK, keys)
         return {(row.tenant, row.ticket_id): LockedTicket(_ticket(row), row.clock) for row in rows}
 
-    async def add_facts(self, changed: Sequence[TicketFacts]) -> None:
-        """Store the new facts of locked tickets, and each ticket's state after them."""
-        await bulk.insert(self._connection, FACTS, [_fact_row(stored) for facts in changed for stored in facts.new])
+    async def add_facts(self, changed: Sequence[TicketFacts], received_at: datetime) -> None:
+        """Store the new facts of locked tickets, each ticket's state after them, and the unpublished events.
+
+        `received_at` is that of the events, in real time.
+        """
         changes = [
             {
                 "ticket_id": facts.ticket.ticket_id,
@@ -92,7 +103,15 @@ class TicketStore:
             }
             for facts in changed
         ]
-        await bulk.update(self._connection, TICKETS, changes)
+        events = [_outbox_row(each, received_at) for facts in changed for each in facts.events]
+        await bulk.execute(
+            self._connection,
+            [
+                Write("insert", FACTS, [_fact_row(stored) for facts in changed for stored in facts.new]),
+                Write("update", TICKETS, changes),
+                Write("insert", OUTBOX.table, events),
+            ],
+        )
 
     async def load_known_facts(self, *, with_state: Collection[UUID], fact_ids: Collection[UUID]) -> list[StoredFact]:
         """The facts with these ids, and all facts of STATE_TYPES of the tickets `with_state`, by number."""
@@ -236,6 +255,12 @@ def _fact_row(stored: StoredFact) -> dict[str, Any]:
         "ticket_id": stored.ticket_id,
         "digest": stored.digest,
     }
+
+
+def _outbox_row(rendered: RenderedEvent, received_at: datetime) -> dict[str, Any]:
+    """The row of the outbox, and the ticket's id."""
+    row = OUTBOX.row(rendered.event, rendered.value)
+    return row | {"received_at": received_at, "ticket_id": rendered.event.ticket_id}
 
 
 def _fact(row: Row[Any]) -> Fact:

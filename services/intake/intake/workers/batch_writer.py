@@ -14,7 +14,7 @@ from intake.handlers.context import IngestContext, IngestedTicket
 from intake.handlers.idempotency import bind_keys
 from intake.handlers.tickets import create_tickets
 from intake.store.idempotency import IdempotencyKey, KeyBinding
-from intake.workers.write_queue import report_ticket
+from intake.workers.write_queue import log_outcomes, report_ticket
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +60,7 @@ class BatchWriter:
             log.exception("ticket_rejected_by_database", source=items[0].source)
             outcomes = [StorageError()]
         self._wake()
+        log_outcomes(outcomes)
         for item, outcome in zip(items, outcomes, strict=True):
             report_ticket(self._context.policy, item, outcome)
         return outcomes

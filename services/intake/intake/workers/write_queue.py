@@ -32,6 +32,8 @@ GROUP_SIZE: Final = 50
 """Requests per transaction."""
 MAX_WAITING: Final = 500
 """Requests that wait for a transaction; more are rejected with WriteQueueFullError."""
+MAX_WAIT_SECONDS: Final = 1.0
+"""The longest expected wait, in real seconds, with which a request is admitted."""
 STALL_SECONDS: Final = 2.0
 """Real seconds that a transaction may take before new requests are rejected."""
 RESPONSE_SECONDS: Final = 5.0
@@ -66,9 +68,6 @@ class WriteQueue:
         if isinstance(outcome, IntakeError):
             raise outcome
         assert isinstance(outcome, RecordedEvent)
-        fact = outcome.fact
-        ticket_id = str(outcome.ticket_id)
-        log.info("event_recorded", ticket_id=ticket_id, type=fact.type, number=fact.number, created=outcome.created)
         return outcome
 
     async def _execute(self, command: Command) -> Outcome:
@@ -83,6 +82,7 @@ class WriteQueue:
         async with self._writer.begin() as connection:
             outcomes = await ingest(self._context, connection, commands)
         self._wake()
+        log_outcomes(outcomes)
         return outcomes
 
 
@@ -96,7 +96,26 @@ def report_ticket(policy: Policy, request: TicketRequest, outcome: IngestedTicke
         metrics.count_created(outcome.ticket)
     else:
         metrics.count_ticket(request.source, severity, "duplicate")
-    log.info("ticket_ingested", ticket_id=str(outcome.ticket.ticket_id), created=outcome.created)
+
+
+def log_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """Log what a transaction has stored: one line at info, one for each ticket and event at debug."""
+    created = {kind: sum(isinstance(each, kind) and each.created for each in outcomes) for kind in _STORED}
+    rejected = sum(isinstance(each, IntakeError) for each in outcomes)
+    known = len(outcomes) - rejected - sum(created.values())
+    names = {"tickets": created[IngestedTicket], "events": created[RecordedEvent]}
+    log.info("stored", **names, known=known, rejected=rejected)
+    for each in outcomes:
+        if isinstance(each, IngestedTicket):
+            log.debug("ticket_ingested", ticket_id=each.ticket.ticket_id, created=each.created)
+        elif isinstance(each, RecordedEvent):
+            fact = each.fact
+            log.debug(
+                "event_recorded", ticket_id=each.ticket_id, type=fact.type, number=fact.number, created=each.created
+            )
+
+
+_STORED: Final = (IngestedTicket, RecordedEvent)
 
 
 def _fails_for_all(error: BaseException) -> bool:

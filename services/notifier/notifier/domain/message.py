@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 
 from tocsin.email_address import with_ascii_domain
@@ -166,6 +167,7 @@ def _within(limit: int, ids: Sequence[str]) -> Sequence[str]:
     return [first, *later]
 
 
+@lru_cache(1000)
 def smtp_address(email: str) -> str:
     """The address with its domain in ASCII form, as SMTP needs it; the part before it may need SMTPUTF8.
 

@@ -1,11 +1,11 @@
 """A message in bytes: written header by header, parsed again, and compared with what was intended. Pure."""
 
+import re
 from base64 import b64encode
 from binascii import b2a_qp
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from email.parser import HeaderParser
-from email.policy import SMTP, compat32
+from email.policy import SMTP
 from functools import lru_cache
 from typing import Final
 
@@ -16,12 +16,13 @@ Header = tuple[str, str]
 Mailbox = tuple[str, str]
 """A display name, and the address."""
 
-# It leaves every header as it was written; the decoding parser is used only for encoded values.
-_PARSER: Final = HeaderParser(policy=compat32)
 _ENCODED_WORD: Final = 42  # bytes: 56 characters of base64, below the 75 that RFC 2047 allows a word
 _REPEATED: Final = "Tocsin-Ticket"
 """The only header that may occur more than once: a digest has one for each ticket."""
-_WRITTEN_HERE: Final = ("From", "To", "MIME-Version", "Content-Type")
+_AT_THE_END: Final = ("MIME-Version", "Content-Type")
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""Also what splits lines for some parsers, though not by RFC 5322."""
 
 
 def serialise(headers: Sequence[Header], *, sender: Mailbox, to: Mailbox, text: str, html: str, boundary: str) -> bytes:
@@ -46,6 +47,9 @@ def serialise(headers: Sequence[Header], *, sender: Mailbox, to: Mailbox, text: 
         for subtype, part in (("plain", text), ("html", html))
     )
     raw = f"{lines}\r\n{parts}--=_{boundary}--\r\n".encode()
+    # Others decode it, and the standard library may loop for ever.
+    if foreign := [value for value in (sender[0], to[0], *(value for _, value in headers)) if "=?" in value]:
+        raise UnsafeMailError(f"an encoded word in {foreign[0][:80]!r}")
     _verify(raw, {"From": sender[1], "To": to[1]}, headers)
     return raw
 
@@ -77,27 +81,39 @@ def _quoted_printable(text: str) -> str:
 
 
 def _verify(raw: bytes, addresses: Mapping[str, str], headers: Sequence[Header]) -> None:
-    # An injected blank line would end the head before our last headers, which are then missing.
-    parsed = _PARSER.parsestr(raw.partition(b"\r\n\r\n")[0].decode())
-    found = Counter(name.lower() for name in parsed)
-    wanted = Counter(name.lower() for name in [*(name for name, _ in headers), *_WRITTEN_HERE])
-    if found != wanted:
-        raise UnsafeMailError(f"unexpected or missing headers: {sorted(set(found) ^ set(wanted)) or 'duplicates'}")
-    for name, values in _by_name(headers).items():
-        read = [_read(name, str(value)) for value in parsed.get_all(name, [])]
-        if read != values or (len(values) > 1 and name != _REPEATED):
-            raise UnsafeMailError(f"{name} reads {read[0][:80]!r} after parsing")
-    for name, address in addresses.items():
-        if (read_addresses := _addresses(name, str(parsed[name]))) != (address,):
+    read = _parse_head(raw)
+    wanted = [*addresses, *(name for name, _ in headers), *_AT_THE_END]
+    if [name for name, _ in read] != wanted:
+        differing = sorted({name for name, _ in read} ^ set(wanted))
+        raise UnsafeMailError(f"unexpected or missing headers: {differing or 'duplicates'}")
+    if repeated := [name for name, count in Counter(wanted).items() if count > 1 and name != _REPEATED]:
+        raise UnsafeMailError(f"{repeated[0]} is repeated")
+    for (name, value), address in zip(read, addresses.values(), strict=False):
+        if (read_addresses := _addresses(name, value)) != (address,):
             raise UnsafeMailError(f"{name} reads {read_addresses!r} after parsing")
+    for (name, value), (_, intended) in zip(read[len(addresses) :], headers, strict=False):
+        if (text := _read(name, value)) != intended:
+            raise UnsafeMailError(f"{name} reads {text[:80]!r} after parsing")
 
 
-def _by_name(headers: Sequence[Header]) -> Mapping[str, list[str]]:
-    """The values of each field, in their order."""
-    values: dict[str, list[str]] = {}
-    for name, value in headers:
-        values.setdefault(name, []).append(value)
-    return values
+def _parse_head(raw: bytes) -> list[Header]:
+    """The headers in their order, as written: only encoded words continue on further lines.
+
+    Raises UnsafeMailError for anything else that some program could read as another header.
+    """
+    headers: list[Header] = []
+    # An injected blank line would end the head before our last headers, which are then missing.
+    for line in raw.partition(b"\r\n\r\n")[0].decode().split("\r\n"):
+        if _CONTROL.search(line):
+            raise UnsafeMailError(f"a control character in {line[:80]!r}")
+        name, separator, value = line.partition(": ")
+        if line.startswith(" =?") and headers:
+            headers[-1] = (headers[-1][0], f"{headers[-1][1]}\r\n{line}")
+        elif separator and _NAME.fullmatch(name):
+            headers.append((name, value))
+        else:
+            raise UnsafeMailError(f"{line[:80]!r} is not a header")
+    return headers
 
 
 def _read(name: str, value: str) -> str:

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 _LATE: Final = timedelta(seconds=60)
 _NOT_RENDERED: Final = "internal error: the notifier's log describes it at `mail_not_rendered`; the mail is tried again"
 _MAX_REPLY: Final = 500
-_LINGER: Final = 0.005
+_LINGER: Final = 0.01  # seconds
 
 
 class AttemptRunner:

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -21,6 +22,8 @@ from notifier.workers.composer import MailComposer
 from notifier.workers.smtp_servers import SmtpServers
 
 log = structlog.get_logger(__name__)
+
+_GATHER: Final = 0.01  # seconds
 
 
 class Sender:
@@ -53,6 +56,7 @@ class Sender:
         self._woken = asyncio.Event()
         self._has_more = True
         """Whether mails may be ready that the last claim left for lack of capacity."""
+        self._has_progress = False
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
 
     def wake(self) -> None:
@@ -98,6 +102,7 @@ class Sender:
         """Claim the mails that may be attempted now, and start the attempts."""
         capacity = free_capacity(self._attempts.values(), self._servers.state, self._settings.smtp_concurrency)
         self._has_more = capacity.is_limited
+        self._has_progress = False
         if capacity.attempts <= 0:
             return
         began = time.monotonic()
@@ -143,9 +148,10 @@ class Sender:
                 await self._servers.close_idle()
 
     def _on_progress(self) -> None:
-        """More attempts may start."""
-        if self._has_more:
-            self.wake()
+        """More attempts may start. In a burst, soon: then one claim serves several of them."""
+        if self._has_more and not self._has_progress:
+            self._has_progress = True
+            asyncio.get_running_loop().call_later(_GATHER, self.wake)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         attempt = self._attempts.pop(task)

@@ -1,17 +1,18 @@
-"""The gauges that two periodic jobs read from the database. Every replica shows the same numbers.
+"""The gauges that periodic jobs read from the database. Every replica shows the same numbers.
 
 A number that cannot be read for a minute becomes NaN, because an old number would mislead. An age keeps growing
 instead.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from itertools import product
 from math import nan
 from typing import Final
 
+from tocsin.runtime.database.offsets import Position
 from tocsin.runtime.kafka.client import PARTITIONS, TICKETS_TOPIC
 from tocsin.runtime.metrics import Measurement
 
@@ -47,17 +48,24 @@ class ClockGauges:
         for partition in range(PARTITIONS):
             metrics.PROGRESS_AGE.labels(str(partition)).set_function(partial(self._watermark_age, partition))
 
-    async def measure_clocks(self) -> None:
-        """Measure the open clocks, the oldest instant on the agenda, and the watermarks."""
+    async def measure_ages(self) -> None:
+        """Measure the oldest instant on the agenda, and the watermarks."""
         measured_at, self._measured_at = self._context.clock.now(), None
+        async with self._context.reader.connect() as connection:
+            positions = await OFFSETS.load(connection, TICKETS_TOPIC)
+            oldest = await oldest_due_at(connection)
+        self._measured_at, self._watermarks, self._oldest_due_at = measured_at, _watermarks(positions), oldest
+
+    async def measure_clocks(self) -> None:
+        """Count the open clocks. It reads every one of them."""
+        measured_at = self._context.clock.now()
         with self._clocks.attempt():
             async with self._context.reader.connect() as connection:
                 positions = await OFFSETS.load(connection, TICKETS_TOPIC)
-                watermarks = {partition: at for partition, read in positions.items() if (at := read.accepted_through)}
                 silent = dict.fromkeys(self._source_probe.silent_partitions, measured_at)
-                counts = await count_open_clocks(connection, now=measured_at, evaluated_through=watermarks | silent)
-                oldest = await oldest_due_at(connection)
-        self._measured_at, self._watermarks, self._oldest_due_at = measured_at, watermarks, oldest
+                counts = await count_open_clocks(
+                    connection, now=measured_at, evaluated_through=_watermarks(positions) | silent
+                )
         _set_open_clocks(counts)
 
     async def measure_compliance(self) -> None:
@@ -84,6 +92,10 @@ class ClockGauges:
     def _age(self, at: datetime) -> float:
         clock = self._context.clock
         return max(0.0, clock.lateness(at, self._measured_at or clock.now()).total_seconds())
+
+
+def _watermarks(positions: Mapping[int, Position]) -> dict[int, datetime]:
+    return {partition: at for partition, position in positions.items() if (at := position.accepted_through)}
 
 
 def _set_open_clocks(counts: Iterable[OpenClockCount]) -> None:

@@ -1,6 +1,7 @@
 """Many rows in one statement: writes with `unnest`, about ten times as fast as one statement per row, and reads."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -22,64 +23,108 @@ def among(column: ColumnElement[Any], values: Collection[Any]) -> ColumnElement[
 
 async def insert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
     """Insert the rows, in their order."""
-    await _execute(connection, table, rows, "insert")
+    await execute(connection, [Write("insert", table, rows)])
 
 
 async def insert_new(connection: AsyncConnection, table: Table, rows: Rows) -> Sequence[Row[Any]]:
     """Insert the rows that violate no unique key, in their order, and return their primary keys."""
-    return await _execute(connection, table, rows, "insert_new")
+    return await execute(connection, [Write("insert_new", table, rows)])
 
 
 async def upsert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
     """Insert the rows, in their order; a row whose primary key exists replaces the other columns."""
-    await _execute(connection, table, rows, "upsert")
+    await execute(connection, [Write("upsert", table, rows)])
 
 
 async def update(connection: AsyncConnection, table: Table, rows: Rows) -> None:
     """Update the rows with these primary keys to the other columns' values."""
-    await _execute(connection, table, rows, "update")
+    await execute(connection, [Write("update", table, rows)])
 
 
 _Kind = Literal["insert", "insert_new", "upsert", "update"]
 
 
-async def _execute(connection: AsyncConnection, table: Table, rows: Rows, kind: _Kind) -> Sequence[Row[Any]]:
-    if not rows:
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One of the writes of a statement.
+
+    With `parent`, the name of the primary key of the first write's table, rows are left out whose value of that name
+    the first write has not inserted. The rows may have this value although the table has no such column.
+    """
+
+    kind: _Kind
+    table: Table
+    rows: Rows
+    parent: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.rows[0])
+
+
+async def execute(connection: AsyncConnection, writes: Sequence[Write]) -> Sequence[Row[Any]]:
+    """Execute the writes in one statement: no write sees the rows of another.
+
+    Returns the primary keys of the rows that the first one inserted, if it is `insert_new`.
+    """
+    writes = [write for write in writes if write.rows]
+    if not writes:
         return ()
-    names = tuple(rows[0])
-    result = await connection.execute(_statement(connection.dialect, table, names, kind), _arrays(table, names, rows))
+    shapes = tuple((write.kind, write.table, write.names, write.parent) for write in writes)
+    parameters = {
+        f"{name}_{number}": _array(_type_of(name, write.table, writes[0].table), [row[name] for row in write.rows])
+        for number, write in enumerate(writes)
+        for name in write.names
+    }
+    result = await connection.execute(_statement(connection.dialect, shapes), parameters)
     return result.all() if result.returns_rows else ()
 
 
+_Shape = tuple[_Kind, Table, tuple[str, ...], str | None]
+
+
 @cache
-def _statement(dialect: Dialect, table: Table, names: tuple[str, ...], kind: _Kind) -> TextClause:
+def _statement(dialect: Dialect, shapes: tuple[_Shape, ...]) -> TextClause:
+    first = shapes[0][1]
+    parts = [_part(dialect, first, number, *shape) for number, shape in enumerate(shapes)]
+    if len(parts) == 1:
+        return text(parts[0])
+    keys = ", ".join(column.name for column in first.primary_key)
+    result = f"SELECT {keys} FROM w0" if shapes[0][0] == "insert_new" else "SELECT WHERE false"
+    return text("WITH " + ", ".join(f"w{number} AS ({part})" for number, part in enumerate(parts)) + " " + result)
+
+
+def _part(
+    dialect: Dialect, first: Table, number: int, kind: _Kind, table: Table, names: tuple[str, ...], parent: str | None
+) -> str:
     keys = [column.name for column in table.primary_key]
-    types = [table.c[name].type.compile(dialect=dialect) for name in names]
+    types = [_type_of(name, table, first).compile(dialect=dialect) for name in names]
     # JSON and arrays are sent as text: asyncpg has no arrays of JSON, and unnest would flatten nested arrays.
     arrays = [
-        f"CAST(:{name} AS {'text' if type_ == 'JSONB' or type_.endswith('[]') else type_}[])"
+        f"CAST(:{name}_{number} AS {'text' if type_ == 'JSONB' or type_.endswith('[]') else type_}[])"
         for name, type_ in zip(names, types, strict=True)
     ]
-    columns = ", ".join(f'"{name}"' for name in names)
-    source = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS u ({columns}, n)"
-    values = {name: f'CAST(u."{name}" AS {type_})' for name, type_ in zip(names, types, strict=True)}
+    source_columns = ", ".join(f'"{name}"' for name in names)
+    source = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS u ({source_columns}, n)"
+    values = {name: f'CAST(u."{name}" AS {type_})' for name, type_ in zip(names, types, strict=True) if name in table.c}
     if kind == "update":
-        changes = ", ".join(f'"{name}" = {values[name]}' for name in names if name not in keys)
+        changes = ", ".join(f'"{name}" = {value}' for name, value in values.items() if name not in keys)
         which = " AND ".join(f'{table.name}."{key}" = u."{key}"' for key in keys)
-        return text(f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which}")
-    others = ", ".join(f'"{name}" = excluded."{name}"' for name in names if name not in keys)
+        return f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which}"
+    columns = ", ".join(f'"{name}"' for name in values)
+    others = ", ".join(f'"{name}" = excluded."{name}"' for name in values if name not in keys)
     end = {
         "insert": "",
         "insert_new": f"ON CONFLICT DO NOTHING RETURNING {', '.join(keys)}",
         "upsert": f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {others}",
     }[kind]
-    return text(
-        f"INSERT INTO {table.name} ({columns}) SELECT {', '.join(values.values())} FROM {source} ORDER BY n {end}"
-    )
+    where = f'WHERE u."{parent}" IN (SELECT "{parent}" FROM w0)' if parent is not None else ""
+    selected = ", ".join(values.values())
+    return f"INSERT INTO {table.name} ({columns}) SELECT {selected} FROM {source} {where} ORDER BY n {end}"
 
 
-def _arrays(table: Table, names: Sequence[str], rows: Rows) -> dict[str, list[Any]]:
-    return {name: _array(table.c[name].type, [row[name] for row in rows]) for name in names}
+def _type_of(name: str, table: Table, first: Table) -> TypeEngine[Any]:
+    return (table if name in table.c else first).c[name].type
 
 
 def _array(type_: TypeEngine[Any], values: list[Any]) -> list[Any]:

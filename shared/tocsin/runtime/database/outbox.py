@@ -97,9 +97,9 @@ class Outbox:
             rows = [{**row, "received_at": received_at} for row in rows]
         await insert(connection, self.table, rows)
 
-    def row(self, event: Event) -> dict[str, Any]:
-        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON."""
-        headers, value = encode(event, self.source)
+    def row(self, event: Event, value: bytes | None = None) -> dict[str, Any]:
+        """The row of an event: `partition`, `key`, `headers` and `value`, the event as JSON (rendered here if None)."""
+        headers, value = encode(event, self.source, value)
         key = header(headers, "ce_subject")
         if not key:
             raise ValueError(f"{type(event).__name__} has no ce_subject, which is the record key")

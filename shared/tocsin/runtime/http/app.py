@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tocsin.runtime.http.api_docs import add_docs
 from tocsin.runtime.http.api_keys import KeyRing
@@ -19,6 +19,7 @@ from tocsin.runtime.http.authentication import add_authentication
 from tocsin.runtime.http.direct_route import DirectRoute, DirectRoutes
 from tocsin.runtime.http.health import Check, health_routes
 from tocsin.runtime.http.limits_middleware import DEFAULT_LIMIT, LimitsMiddleware, OnTooLarge
+from tocsin.runtime.http.load_shedding import Admission
 from tocsin.runtime.http.openapi import ERROR_RESPONSES, add_error_responses
 from tocsin.runtime.http.problems import Problem, validation_problem
 from tocsin.runtime.http.query_parameters import reject_unknown_parameters
@@ -41,19 +42,21 @@ def create_app(
     notes: Mapping[str, Check] | None = None,
     body_limits: Mapping[str, int] | None = None,
     free_form: Sequence[str] = (),
+    admissions: Mapping[str, Admission] | None = None,
     on_too_large: OnTooLarge | None = None,
 ) -> FastAPI:
     """An application with health, metrics and docs, to which the service adds its routers.
 
     `/readyz` runs `checks` and `notes`; a failed note leaves the service ready. `body_limits` has the
     largest body in bytes by path prefix (1 MB otherwise). Below the `free_form` prefixes a body need not be JSON.
-    `on_too_large` is called with the scope of a request that got 413.
+    `admissions` shed POST requests by path prefix; `on_too_large` is called with the scope of a request that got 413.
     """
     app = Application(
         partial(
             LimitsMiddleware,
             limits={"": DEFAULT_LIMIT, **(body_limits or {})},
             free_form=tuple(free_form),
+            admissions=admissions,
             on_too_large=on_too_large,
         ),
         title=f"tocsin {service}",
@@ -91,6 +94,13 @@ class Application(FastAPI):
         """Add the router's routes; its direct routes are tried before all others."""
         super().include_router(router, **settings)
         self._direct_routes += [route for route in router.routes if isinstance(route, DirectRoute)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Respond to a request. FastAPI's own method looks for telemetry settings at every request."""
+        if self.middleware_stack is None:
+            self.middleware_stack = self.build_middleware_stack()
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
         """The layers of the application; FastAPI calls this at the first request."""

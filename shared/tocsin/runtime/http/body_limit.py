@@ -9,8 +9,10 @@ from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message, Receive, Scope
 
+from tocsin.runtime.http.plain_request import ARRIVED
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.metrics import REQUESTS_SHED
 
@@ -22,6 +24,19 @@ MOST_BODIES: Final = 200
 """Bodies of one process that may be arriving at the same time."""
 MOST_BYTES: Final = 128_000_000
 """Bytes of bodies that one process holds before it refuses a new body. Bodies that began earlier may use twice that."""
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, as `request.body()` in a third of its time. Raises ClientDisconnect, and what `RequestBody` raises."""
+    parts = []
+    more = True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
 
 
 class BodyPool:
@@ -53,8 +68,10 @@ class BodyPool:
 class RequestBody:
     """The body of one request: a receive channel that enforces the limits. `limit` is its size in bytes."""
 
-    def __init__(self, receive: Receive, headers: Headers, limit: int, pool: BodyPool) -> None:
+    def __init__(self, scope: Scope, receive: Receive, limit: int, pool: BodyPool) -> None:
+        headers = Headers(scope=scope)
         self._receive = receive
+        self._has_arrived = ARRIVED in scope.get("extensions", ())
         self._headers = headers
         self._limit = limit
         self._pool = pool
@@ -88,8 +105,11 @@ class RequestBody:
             self._pool.add(self)
             self._started_at = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout_at(self._deadline()) as self._timeout:
+            if self._has_arrived:  # a timeout takes longer than to return what is there
                 message = await self._receive()
+            else:
+                async with asyncio.timeout_at(self._deadline()) as self._timeout:
+                    message = await self._receive()
         except TimeoutError:
             if self._aborted:
                 REQUESTS_SHED.inc()
@@ -106,7 +126,7 @@ class RequestBody:
 
     async def drain(self, seconds: float) -> bool:
         """Discard the rest of the body for at most `seconds`. True if the whole body has arrived."""
-        if self._complete:
+        if self._complete or self._has_arrived:
             return True
         if "expect" in self._headers:
             return self._complete  # the client waits for 100 Continue and has not sent the body

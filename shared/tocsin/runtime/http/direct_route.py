@@ -1,6 +1,6 @@
 """Routes whose dependencies are planned once, at the start, instead of being resolved by FastAPI at every request."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from typing import Any, Final
@@ -100,13 +100,16 @@ class _Step:
     uses: Sequence[tuple[str, int]]
     path: Sequence[ModelField]
     headers: Sequence[ModelField]
+    header_names: Collection[bytes]
     defaults: tuple[dict[str, Any], list[Any]]
 
     def arguments(self, request: Request, results: Sequence[Any], errors: list[Any]) -> dict[str, Any] | None:
         """The arguments of the call; None, with the `errors`, if one is invalid."""
-        arguments = {name: results[index] for name, index in self.uses}
-        if any(value is _INVALID for value in arguments.values()):
-            return None
+        arguments = {}
+        for name, index in self.uses:
+            if results[index] is _INVALID:
+                return None
+            arguments[name] = results[index]
         if self.request is not None:
             arguments[self.request] = request
         wrong: Sequence[Any] = ()
@@ -114,7 +117,7 @@ class _Step:
             values, wrong = request_params_to_args(self.path, request.path_params)
             arguments |= values
         if self.headers:
-            is_sent = any(field.alias in request.headers for field in self.headers)
+            is_sent = any(name in self.header_names for name, _ in request.scope["headers"])
             values, more = request_params_to_args(self.headers, request.headers) if is_sent else self.defaults
             arguments |= values
             wrong = [*wrong, *more]
@@ -145,6 +148,7 @@ def _plan(dependant: Dependant, steps: list[_Step]) -> int:
             uses=uses,
             path=dependant.path_params,
             headers=dependant.header_params,
+            header_names={field.alias.lower().encode() for field in dependant.header_params},
             defaults=request_params_to_args(dependant.header_params, _NO_HEADERS),
         )
     )

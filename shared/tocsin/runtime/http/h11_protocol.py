@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from tocsin.runtime.http.limits_middleware import LINGER_SECONDS
-from tocsin.runtime.http.plain_request import PlainCycle, PlainRequest, read_plain_request
+from tocsin.runtime.http.plain_request import ARRIVED, PlainCycle, PlainRequest, read_plain_request
 from tocsin.runtime.http.problems import MEDIA_TYPE, Problem
 from tocsin.runtime.http.strict_lines import make_strict
 
@@ -116,6 +116,7 @@ class BoundedH11(H11Protocol):
             "query_string": query_string,
             "headers": request.headers,
             "state": self.app_state.copy(),
+            "extensions": {ARRIVED: {}} if len(data) - request.size >= request.length else {},
         }
         self.headers = request.headers
         self.cycle = PlainCycle(

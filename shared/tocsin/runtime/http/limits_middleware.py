@@ -1,16 +1,18 @@
 """The outermost ASGI middleware: limits that hold for every route, and a response for every uncaught error."""
 
-from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, Final
+import math
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.body_limit import BodyPool, RequestBody
+from tocsin.runtime.http.load_shedding import Admission, CountedLog
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.metrics import REQUESTS_SHED
 from tocsin.validation import FieldError
@@ -44,7 +46,8 @@ class LimitsMiddleware:
     """Enforces limits of size, time, concurrency, media type and encoding; maps uncaught errors to 500 or 503.
 
     `limits` has the largest body in bytes by path prefix; the longest matching prefix counts. Below the `free_form`
-    prefixes a body need not be JSON, and the address need not be UTF-8.
+    prefixes a body need not be JSON, and the address need not be UTF-8. `admissions` admit POST requests by path
+    prefix: requests of one kind share one.
     """
 
     def __init__(
@@ -52,11 +55,15 @@ class LimitsMiddleware:
         app: ASGIApp,
         limits: Mapping[str, int],
         free_form: tuple[str, ...] = (),
+        admissions: Mapping[str, Admission] | None = None,
         on_too_large: OnTooLarge | None = None,
     ) -> None:
         self.app = app
+        self._admissions = _longest_first(admissions or {})
+        self._shed_log = CountedLog(log.warning)
+        self._failure_log = CountedLog(log.error)
         self._on_too_large = on_too_large
-        self._limits = sorted(limits.items(), key=lambda entry: -len(entry[0]))
+        self._limits = _longest_first(limits)
         self._free_form = free_form
         self._bodies = BodyPool()
         self._requests = 0
@@ -66,7 +73,7 @@ class LimitsMiddleware:
             await self.app(scope, receive, send)
             return
         response_started = closes = False
-        body = RequestBody(receive, Headers(scope=scope), self._body_limit(scope["path"]), self._bodies)
+        body = RequestBody(scope, receive, self._body_limit(scope["path"]), self._bodies)
 
         async def send_bounded(message: Message) -> None:
             nonlocal response_started, closes
@@ -89,9 +96,11 @@ class LimitsMiddleware:
                 message = {"type": "http.response.body"}
             await send(message)
 
+        admitted: Admission | None = None
         self._requests += 1
         try:
             self._check_request(scope)
+            admitted = self._admit(scope)
             body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
@@ -102,9 +111,11 @@ class LimitsMiddleware:
         except Exception as error:  # the edge of a request: log it, and respond without the error's own text
             if response_started:
                 raise
-            await _error_response(error, scope)(scope, receive, send_bounded)
+            await self._error_response(error, scope)(scope, receive, send_bounded)
         finally:
             self._requests -= 1
+            if admitted is not None:
+                admitted.leave()
             body.release()
 
     def _check_request(self, scope: Scope) -> None:
@@ -116,13 +127,49 @@ class LimitsMiddleware:
         if address + sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES:
             raise Problem(431, f"The address and headers exceed the limit of {HEADER_BYTES:,} bytes.")
         if self._requests > MOST_REQUESTS and scope["path"] not in _NEVER_SHED:
-            REQUESTS_SHED.inc()
-            raise Problem(503, "Too many concurrent requests. Retry.", headers={"Retry-After": "1"})
+            raise self._shed("Too many concurrent requests. Retry.", 1)
+
+    def _admit(self, scope: Scope) -> Admission | None:
+        """The admission that has admitted the request, if its kind has one. Raises Problem 503."""
+        admission = _by_prefix(self._admissions, scope["path"]) if scope["method"] == "POST" else None
+        if admission is not None and not admission.enter():
+            raise self._shed("The server is busy. Retry.", admission.expected_wait)
+        return admission
+
+    def _shed(self, detail: str, seconds: float) -> Problem:
+        REQUESTS_SHED.inc()
+        self._shed_log.add("requests_shed", detail=detail, in_progress=self._requests)
+        return Problem(503, detail, headers={"Retry-After": str(max(1, math.ceil(seconds)))})
 
     def _body_limit(self, path: str) -> int:
-        return next(
-            limit for prefix, limit in self._limits if path == prefix or path.startswith(f"{prefix}/") or not prefix
-        )
+        limit = _by_prefix(self._limits, path)
+        assert limit is not None  # the empty prefix has one
+        return limit
+
+    def _error_response(self, error: Exception, scope: Scope) -> ASGIApp:
+        if isinstance(error, Problem):
+            return error.response()
+        route = getattr(scope.get("route"), "path", "")  # not the requested path: it may hold a secret
+        if is_transient(error):
+            self._failure_log.add("request_failed", route=route, method=scope["method"], error=repr(error))
+            return Problem(503, "The database does not respond. Retry.", headers={"Retry-After": "1"}).response()
+        log.exception("request_failed", route=route, method=scope["method"])
+        return Problem(500, "Internal error. It was logged; retry later.").response()
+
+
+Limit = TypeVar("Limit")
+
+
+def _longest_first(limits: Mapping[str, Limit]) -> list[tuple[str, Limit]]:
+    return sorted(limits.items(), key=lambda entry: -len(entry[0]))
+
+
+def _by_prefix(limits: Sequence[tuple[str, Limit]], path: str) -> Limit | None:
+    """That of the first prefix that the path begins with, in whole segments."""
+    for prefix, limit in limits:
+        if (path.startswith(prefix) and path[len(prefix) :][:1] in ("", "/")) or not prefix:
+            return limit
+    return None
 
 
 def _check_framing(scope: Scope) -> None:
@@ -159,14 +206,3 @@ def _is_utf8(escaped: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _error_response(error: Exception, scope: Scope) -> ASGIApp:
-    if isinstance(error, Problem):
-        return error.response()
-    route = getattr(scope.get("route"), "path", "")  # not the requested path: it may hold a secret
-    if is_transient(error):
-        log.error("request_failed", route=route, method=scope["method"], error=repr(error))
-        return Problem(503, "The database does not respond. Retry.", headers={"Retry-After": "1"}).response()
-    log.exception("request_failed", route=route, method=scope["method"])
-    return Problem(500, "Internal error. It was logged; retry later.").response()

@@ -57,6 +57,10 @@ def read_plain_request(data: bytes) -> PlainRequest | None:
     return PlainRequest(method.decode(), target, headers, found.end(), int(length))
 
 
+ARRIVED: Final = "tocsin.body_arrived"
+"""An extension in the scope of a request whose whole body has arrived: `receive` returns it without waiting."""
+
+
 class PlainCycle(RequestResponseCycle):
     """A plain request and its response: `send` writes a small response at once, `receive` is uvicorn's."""
 

@@ -20,6 +20,7 @@ from tocsin.runtime.http.dead_letter_routes import dead_letter_routes
 from tocsin.runtime.http.health import Check
 from tocsin.runtime.http.key_routes import SAVE_SECONDS, KeyUsage
 from tocsin.runtime.http.limits_middleware import OnTooLarge
+from tocsin.runtime.http.load_shedding import Admission
 from tocsin.runtime.kafka.batch import OnBatch
 from tocsin.runtime.kafka.consumer import AfterCommit, Consumer
 from tocsin.runtime.kafka.relay import Relay
@@ -95,6 +96,7 @@ class Runtime:
         notes: Mapping[str, Check] | None = None,
         body_limits: Mapping[str, int] | None = None,
         free_form: Sequence[str] = (),
+        admissions: Mapping[str, Admission] | None = None,
         on_too_large: OnTooLarge | None = None,
     ) -> FastAPI:
         """The service's HTTP application: `routers`, and the routes for keys, dead letters, health and metrics.
@@ -110,6 +112,7 @@ class Runtime:
             notes=notes,
             body_limits=body_limits,
             free_form=free_form,
+            admissions=admissions,
             on_too_large=on_too_large,
         )
         for router in routers:

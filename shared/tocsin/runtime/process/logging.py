@@ -38,7 +38,8 @@ def configure(service: str, settings: ServiceSettings) -> None:
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        # An event below the level costs nothing; the standard library's own logger would drop it after all processors.
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         cache_logger_on_first_use=True,
     )
     if settings.log_format == "json":

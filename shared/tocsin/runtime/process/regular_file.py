@@ -46,7 +46,7 @@ def read_text(path: Path, limit: int = MAX_CONFIGURATION_BYTES) -> str:
 def file_status(path: Path) -> os.stat_result:
     """The status of the file, also by a symbolic link. Raises FileReadError."""
     try:
-        return path.stat()
+        return os.stat(path)  # path.stat() takes twice as long, and every request asks
     except (OSError, ValueError) as error:  # ValueError: the path contains a NUL
         raise FileReadError(path, describe_read_error(error)) from None
 

@@ -1,0 +1,28 @@
+"""Spaces out a periodic job whose cost grows with the data."""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+SHARE: Final = 50
+LONGEST_SECONDS: Final = 60.0
+"""A gauge that is older than a minute would mislead."""
+
+
+def paced(
+    job: Callable[[], Awaitable[object]], *, now: Callable[[], float] = time.monotonic
+) -> Callable[[], Awaitable[None]]:
+    """The job, at most every 50 times as long as its last run took, but every minute: 2 % of the time.
+
+    A run that failed is repeated at once. `now` is a monotonic clock in seconds.
+    """
+    next_at = float("-inf")
+
+    async def run_if_due() -> None:
+        nonlocal next_at
+        begun = now()
+        if begun >= next_at:
+            await job()
+            next_at = begun + min(SHARE * (now() - begun), LONGEST_SECONDS)
+
+    return run_if_due
