@@ -92,7 +92,7 @@ async def test_a_server_that_recovers_while_no_mail_is_open_is_reported(world: N
     [failed] = notifies(1)
     async with world.notifier() as service:
         await world.receive(failed)
-        await eventually(_first_fails, world.states)
+        await eventually(lambda: _is(world, "deferred"), world.states)
         ended = {"ticket": failed.ticket, "cycle": 1, "severity": 1, "at": NOW, "reason": "resolved"}
         await world.receive(Withdraw(event_id=uuid4(), notifications=(failed.event_id,), **ended))
         await world.quiet()

@@ -12,7 +12,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
-from sqlalchemy import delete, text
+from sqlalchemy import delete, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.metrics import counter_value
 from support.polling import eventually
@@ -33,6 +33,7 @@ from support.runtime_world import (
 from support.servers import MakeDatabase, SharedKafka
 from tocsin.events import Event, Watermark, encode
 from tocsin.runtime.database.engine import engine
+from tocsin.runtime.database.partition_leases import PartitionLeases
 from tocsin.runtime.errors import PoisonMessageError, StuckError
 from tocsin.runtime.kafka.client import TICKETS_TOPIC, partition_of
 from tocsin.runtime.kafka.consumer import Consumer
@@ -96,7 +97,7 @@ def consumer(kafka: SharedKafka, db: AsyncEngine, seer: RecordingHandler, **more
         topic=TICKETS_TOPIC,
         group=f"group-{id(db)}",
         engine=db,
-        lease_engine=db,
+        lease_engine=more.pop("lease_engine", db),
         offsets=OFFSETS,
         dead_letters=DEAD_LETTERS,
         on_batch=seer.on_batch,
@@ -143,6 +144,84 @@ async def test_events_are_handled_and_watermarks_are_stored(db: AsyncEngine, kaf
     assert {tp.partition: at.offset for tp, at in committed.items()} == {
         row.partition: row.next_offset for row in await rows(db, OFFSETS.table)
     }
+
+
+async def test_watermarks_are_stored_when_something_is_due_by_them(
+    db: AsyncEngine, kafka: SharedKafka, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until then they wait in memory for a second, which is very long in this test."""
+    monkeypatch.setattr("tocsin.runtime.kafka.unstored_batches.STORE_SECONDS", 1e6)
+    stored: list[Mapping[int, datetime | None]] = []
+    due = AT + timedelta(minutes=10)
+
+    async def after_commit(through: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        stored.append(through)
+        return {partition: due if partition < 5 else None for partition in through}
+
+    async def watermarks() -> list[datetime | None]:
+        return [row.accepted_through for row in sorted(await rows(db, OFFSETS.table), key=lambda row: row.partition)]
+
+    seer = RecordingHandler()
+    reading = consumer(kafka, db, seer, after_commit=after_commit)
+    async with background_tasks(reading.run()) as (task,):
+        await send.progress(AT)
+        await eventually(lambda: all_read(db, reading))
+        assert await watermarks() == [AT] * 6
+        for seconds in range(1, 20):
+            await send.progress(AT + timedelta(seconds=seconds))
+        before = len(stored)
+        await send(event("T-0", 1))  # an event stores what precedes it, in all partitions
+        await eventually(lambda: is_seen(db, "T-0", 1))
+        assert len(stored) == before + 1
+        assert set(await watermarks()) <= {AT, AT + timedelta(seconds=19)}
+        await send.progress(due)
+        await eventually(lambda: all_read(db, reading))
+        assert await watermarks() == [due] * 6
+        await send.progress(due - timedelta(seconds=1))
+        reading.stop()
+        await asyncio.wait_for(task, 10)
+    assert await watermarks() == [due] * 6
+
+
+async def test_a_batch_of_a_lost_lease_is_rolled_back(db: AsyncEngine, kafka: SharedKafka, send: Send) -> None:
+    """As after a pause of the whole process, of which it knows nothing."""
+    other = PartitionLeases(db, OFFSETS, TICKETS_TOPIC, 6)
+    lost = counter_value("sla_lease_losses_total", topic=TICKETS_TOPIC)
+    seer = RecordingHandler()
+    async with background_tasks(consumer(kafka, db, seer, lease_seconds=30.0).run()):
+        await send(*everything(range(1, 2)))
+        await eventually(lambda: all_seen(db, range(1, 2)))
+        async with db.begin() as connection:
+            await connection.execute(update(OFFSETS.replicas).values(expires_at=AT - timedelta(days=1)))
+        await other.renew()
+        await send(*everything(range(2, 3)))
+        await eventually(lambda: counter_value("sla_lease_losses_total", topic=TICKETS_TOPIC) == lost + 6)
+        assert await seen(db) == expected(range(1, 2))
+        await other.leave()
+    async with background_tasks(consumer(kafka, db, seer).run()):
+        await eventually(lambda: all_seen(db, range(1, 3)))
+
+
+async def test_a_consumer_is_ready_when_it_reads_its_share(
+    url: str, db: AsyncEngine, kafka: SharedKafka, send: Send
+) -> None:
+    unreachable = engine(url.replace("127.0.0.1", "127.0.0.2"), "intake-lease")
+    lonely = consumer(kafka, db, RecordingHandler(), lease_engine=unreachable)
+    others = [PartitionLeases(db, OFFSETS, TICKETS_TOPIC, 6, seconds=600.0) for _ in range(6)]
+    reading = consumer(kafka, db, RecordingHandler())
+    assert await reading.ready() == "its leases are not renewed"
+    async with background_tasks(lonely.run(), reading.run()):
+        await eventually(lambda: is_ready(reading))
+        assert await lonely.ready() == "its leases are not renewed"
+    for each in [*others, *others]:
+        await each.renew()
+        await each.give_back()
+    assert [len(each.held) for each in others] == [1] * 6
+    without_partitions = consumer(kafka, db, RecordingHandler())
+    async with background_tasks(without_partitions.run()):
+        await eventually(lambda: is_ready(without_partitions))
+        assert counter_value("sla_partitions_held", topic=TICKETS_TOPIC) == 0
+    await unreachable.dispose()
 
 
 async def test_a_restored_database_continues_at_its_own_offsets(
@@ -379,6 +458,10 @@ async def all_waits(db: AsyncEngine, reading: Consumer) -> bool:
 
 async def all_seen(db: AsyncEngine, numbers: range) -> bool:
     return expected(numbers) <= await seen(db)
+
+
+async def is_ready(reading: Consumer) -> bool:
+    return await reading.ready() is None
 
 
 async def is_seen(db: AsyncEngine, name: str, number: int) -> bool:

@@ -1,7 +1,7 @@
 """The leases that assign partitions to replicas, with a real PostgreSQL: fair shares, expiry, fencing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -172,9 +172,28 @@ async def test_positions_are_stored_under_the_lease(db: AsyncEngine) -> None:
     assert stored[1] == (7, one.held[1])
 
 
+async def test_a_replica_that_cannot_read_leaves_its_partitions_to_another(db: AsyncEngine) -> None:
+    can_read = True
+    cut_off, other = replica(db, seconds=1.0), replica(db)
+    async with background_tasks(cut_off.keep(lambda: can_read)):
+        await eventually(lambda: len(cut_off.held) == 6)
+        can_read = False
+        before = await rows(db, OFFSETS.replicas)
+        await eventually(lambda: has_other_heartbeats(db, before))
+        assert len(cut_off.held) == 6  # there is no other yet
+        await other.renew()
+        await eventually(lambda: cut_off.held == {})
+        await other.renew()
+        assert len(other.held) == 6
+        can_read = True
+        await eventually(lambda: are_live(db, 2))
+        await settle(other)
+        await eventually(lambda: len(cut_off.held) == 3)
+
+
 async def test_heartbeats_survive_a_lost_connection_and_a_hanging_database(db: AsyncEngine) -> None:
     leases = replica(db, seconds=1.0)
-    async with background_tasks(leases.keep()) as (keeping,):
+    async with background_tasks(leases.keep(lambda: True)) as (keeping,):
         await eventually(lambda: len(leases.held) == 6)
         async with hanging_heartbeats(db):
             await eventually(lambda: leases.are_expired and held_gauge() == 0)
@@ -196,8 +215,16 @@ async def test_a_dead_replica_is_noticed_when_its_lease_ends(db: AsyncEngine) ->
     """Not only with the next regular heartbeat, which is twenty seconds away here."""
     dead, waiting = replica(db, seconds=2.0), replica(db)
     await dead.renew()
-    async with background_tasks(waiting.keep()):
+    async with background_tasks(waiting.keep(lambda: True)):
         await eventually(lambda: len(waiting.held) == 6, seconds=LONG / 6)
+
+
+async def has_other_heartbeats(db: AsyncEngine, before: Sequence[object]) -> bool:
+    return await rows(db, OFFSETS.replicas) != before
+
+
+async def are_live(db: AsyncEngine, replicas: int) -> bool:
+    return len(await rows(db, OFFSETS.replicas)) == replicas
 
 
 def held_gauge() -> float:

@@ -37,11 +37,19 @@ def test_a_short_timeout_leaves_time_for_a_verdict() -> None:
     assert (watch.limit(is_hung=False), watch.limit(is_hung=True)) == (2.5, 1)
 
 
-def test_replies_are_overdue_together_only_if_the_server_has_not_replied_meanwhile() -> None:
+def test_replies_are_overdue_together_until_the_server_replies() -> None:
     watch = ReplyWatch(60)
     first, second, third = attempt(), attempt(), attempt()
-    assert watch.add_overdue(100, first) == [first]
-    assert watch.add_overdue(101, second) == [first, second]
+    watch.replied(99, 100.1)
+    assert watch.add_overdue(first, 100, 105) == [first]
+    assert watch.add_overdue(second, 101, 106) == [first, second]
+    watch.replied(102, 107)
+    assert watch.add_overdue(third, 105, 110) == [third]
+
+
+def test_a_server_that_replied_to_others_lately_does_not_hang() -> None:
+    watch = ReplyWatch(60)
     watch.replied(102, 103)
-    assert watch.add_overdue(102.5, third) == [], "it began before that reply"
-    assert watch.add_overdue(104, third) == [third]
+    assert watch.add_overdue(attempt(), 100, 105) == []
+    assert watch.has_replied_since(102.9)
+    assert not watch.has_replied_since(103.1)

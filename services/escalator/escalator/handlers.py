@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import DeadlineEvent, EscalationEvent, Notify, event_type
+from tocsin.runtime.database.bulk import execute
 from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.errors import PoisonMessageError
 from tocsin.runtime.kafka.records import Received
@@ -16,7 +17,7 @@ from escalator import metrics
 from escalator.domain.decisions import decide
 from escalator.domain.vacancies import vacancy_check
 from escalator.store.decisions import publish_decisions
-from escalator.store.escalations import load_escalations, lock_tickets, record_handled, save_escalations
+from escalator.store.escalations import load_escalations, record_handled, save_escalations
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +32,6 @@ class Handlers:
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Decide on each event that was not handled before, in order. Raises PoisonMessageError for another topic's."""
         received = {event.event_id: event for event in map(_deadline_event, batch)}
-        await lock_tickets(connection, {event.ticket_id: event.ticket for event in received.values()})
         new_ids = await record_handled(connection, received.values())
         new = [event for event in received.values() if event.event_id in new_ids]
         before = await load_escalations(connection, {event.ticket_id for event in new})
@@ -42,8 +42,8 @@ class Handlers:
             is_vacant = vacancy_check(directory, event.ticket.customer.id)
             after[event.ticket_id], events = decide(event, after[event.ticket_id], is_vacant)
             decided += events
-        await save_escalations(connection, before, after)
-        await publish_decisions(connection, decided, self.clock.now())
+        saved, published = save_escalations(before, after), publish_decisions(decided, self.clock.now())
+        await execute(connection, [*saved, *published])
         on_commit(connection, lambda: _report(decided))
 
 

@@ -4,33 +4,29 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import EVENT_TYPES, EscalationEvent, Event, event_type
-from tocsin.runtime.database.bulk import insert_new
+from tocsin.runtime.database.bulk import Write
 
 from escalator.store.tables import DECISIONS, OUTBOX
 
 _PAGE = 500
 
 
-async def publish_decisions(
-    connection: AsyncConnection, events: Sequence[EscalationEvent], decided_at: datetime
-) -> None:
+def publish_decisions(events: Sequence[EscalationEvent], decided_at: datetime) -> list[Write]:
     """Store the events, decided at that business instant, and add them to the outbox, in order."""
-    if not events:
-        return
-    rows = [
+    queued = [OUTBOX.row(event) for event in events]
+    decisions = [
         {
             "id": event.event_id,
             "ticket_id": event.ticket_id,
             "decided_at": decided_at,
             "type": event_type(event),
-            "data": event.model_dump_json(),
+            "data": row["value"].decode(),
         }
-        for event in events
+        for event, row in zip(events, queued, strict=True)
     ]
-    await insert_new(connection, DECISIONS, rows)
-    await OUTBOX.add(connection, events)
+    return [Write("insert_new", DECISIONS, decisions), Write("insert", OUTBOX.table, queued)]
 
 
 async def stored_decisions(engine: AsyncEngine, since: datetime) -> AsyncIterator[Sequence[Event]]:

@@ -1,4 +1,7 @@
-"""Escalations of tickets: lock, load and save them, and record which events were handled."""
+"""Escalations of tickets: lock, load and save them, and record which events were handled.
+
+The writes of a batch are few statements: at 50 deadlines a second, statements are what a batch costs.
+"""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
@@ -9,15 +12,19 @@ from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Acknowledgement, DeadlineEvent, Ticket, Tier
-from tocsin.runtime.database.bulk import insert_new, upsert
+from tocsin.runtime.database.bulk import Write, execute
 
 from escalator.domain.tiers import LadderRun, LadderStep, Notification, RunKey, TicketEscalation
 from escalator.store.tables import HANDLED, LADDERS, NOTIFICATIONS, STEPS, TICKETS
 
 
-async def lock_tickets(connection: AsyncConnection, tickets: Mapping[UUID, Ticket]) -> None:
-    """Lock the tickets until the transaction ends, in the order of their ids; store new ones."""
-    rows = [
+async def record_handled(connection: AsyncConnection, events: Collection[DeadlineEvent]) -> set[UUID]:
+    """Record events as handled, and return the ids of the new ones.
+
+    Locks their tickets until the transaction ends, in the order of their ids, and stores new ones.
+    """
+    tickets: dict[UUID, Ticket] = {event.ticket_id: event.ticket for event in events}
+    ticket_rows = [
         {
             "ticket_id": ticket_id,
             "tenant": ticket.tenant,
@@ -29,13 +36,9 @@ async def lock_tickets(connection: AsyncConnection, tickets: Mapping[UUID, Ticke
         }
         for ticket_id, ticket in sorted(tickets.items())
     ]
-    await upsert(connection, TICKETS, rows)
-
-
-async def record_handled(connection: AsyncConnection, events: Iterable[DeadlineEvent]) -> set[UUID]:
-    """Record events of locked tickets as handled, and return the ids of the new ones."""
-    rows = [{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events]
-    return {row.event_id for row in await insert_new(connection, HANDLED, rows)}
+    handled = [{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events]
+    writes = [Write("insert_new", HANDLED, handled), Write("upsert", TICKETS, ticket_rows)]
+    return {row.event_id for row in await execute(connection, writes)}
 
 
 async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, TicketEscalation]:
@@ -56,11 +59,7 @@ async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[U
     return {ticket_id: TicketEscalation(runs[ticket_id], tuple(notifications[ticket_id])) for ticket_id in ticket_ids}
 
 
-async def save_escalations(
-    connection: AsyncConnection,
-    before: Mapping[UUID, TicketEscalation],
-    after: Mapping[UUID, TicketEscalation],
-) -> None:
+def save_escalations(before: Mapping[UUID, TicketEscalation], after: Mapping[UUID, TicketEscalation]) -> list[Write]:
     """Store the runs, steps and notifications of `after` that `before` lacks or has with another content."""
     changed = [
         (ticket_id, before[ticket_id].runs.get(run.key), run)
@@ -68,27 +67,23 @@ async def save_escalations(
         for run in escalation.runs.values()
         if before[ticket_id].runs.get(run.key) != run
     ]
-    await upsert(connection, LADDERS, [_run_row(ticket_id, run) for ticket_id, _, run in changed])
-    await upsert(
-        connection,
-        STEPS,
-        [
-            _step_row(ticket_id, run.key, step)
-            for ticket_id, known, run in changed
-            for step in run.steps
-            if known is None or step not in known.steps
-        ],
-    )
-    await upsert(
-        connection,
-        NOTIFICATIONS,
-        [
-            _notification_row(ticket_id, notification)
-            for ticket_id, escalation in after.items()
-            for notification in escalation.notifications
-            if notification not in before[ticket_id].notifications
-        ],
-    )
+    steps = [
+        _step_row(ticket_id, run.key, step)
+        for ticket_id, known, run in changed
+        for step in run.steps
+        if known is None or step not in known.steps
+    ]
+    notifications = [
+        _notification_row(ticket_id, notification)
+        for ticket_id, escalation in after.items()
+        for notification in escalation.notifications
+        if notification not in before[ticket_id].notifications
+    ]
+    return [
+        Write("upsert", LADDERS, [_run_row(ticket_id, run) for ticket_id, _, run in changed]),
+        Write("upsert", STEPS, steps),
+        Write("upsert", NOTIFICATIONS, notifications),
+    ]
 
 
 def _run_row(ticket_id: UUID, run: LadderRun) -> dict[str, Any]:

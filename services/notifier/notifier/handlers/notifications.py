@@ -31,8 +31,7 @@ class Handlers:
         if not events:
             return
         ticket_ids = {event.ticket_id for event in events}
-        await notifications.add_tickets(connection, ticket_ids)
-        await notifications.lock_tickets(connection, ticket_ids)
+        await notifications.add_and_lock_tickets(connection, ticket_ids)
         now = await deliveries.load_now(connection, self._clock)
         for notifies, others in _groups(events):
             await _queue(connection, notifies, published, now)

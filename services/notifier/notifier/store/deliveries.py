@@ -1,7 +1,7 @@
 """Queries on deliveries. Nothing here commits."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -56,9 +56,10 @@ async def add(connection: AsyncConnection, deliveries: Sequence[Delivery]) -> li
     names = [column.name for column in COLUMNS if column.name != "seq"]
     rows = [{name: getattr(delivery, name) for name in names} for delivery in deliveries]
     seqs = [row.seq for row in await bulk.insert_new(connection, DELIVERIES, rows)]
-    if not seqs:
-        return []
-    added = await _load(connection, select(*COLUMNS).where(is_any_of(DELIVERIES.c.seq, seqs)))
+    if len(seqs) == len(deliveries):
+        added = [replace(delivery, seq=seq) for delivery, seq in zip(deliveries, seqs, strict=True)]
+    else:
+        added = await _load(connection, select(*COLUMNS).where(is_any_of(DELIVERIES.c.seq, seqs)))
     await journal.record(connection, [JournalEntry.of(delivery) for delivery in added])
     return added
 
@@ -66,8 +67,7 @@ async def add(connection: AsyncConnection, deliveries: Sequence[Delivery]) -> li
 async def save(connection: AsyncConnection, changed: Iterable[Delivery], entries: Sequence[JournalEntry]) -> None:
     """Update deliveries whose tickets are locked, and append these entries to the journal."""
     rows: list[dict[str, Any]] = [{name: getattr(delivery, name) for name in _CHANGING} for delivery in changed]
-    await bulk.update(connection, DELIVERIES, rows)
-    await journal.record(connection, entries)
+    await journal.record(connection, entries, beside=[bulk.Write("update", DELIVERIES, rows)])
 
 
 async def cancel_unsent(connection: AsyncConnection, notification_ids: Collection[UUID], reason: str, now: Now) -> int:

@@ -32,8 +32,13 @@ class JournalRow:
     reply: str | None
 
 
-async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -> None:
-    """Append the entries in this order, queue their events for publishing, and count them once committed."""
+async def record(
+    connection: AsyncConnection, entries: Sequence[JournalEntry], *, beside: Sequence[bulk.Write] = ()
+) -> None:
+    """Append the entries in this order, queue their events for publishing, and count them once committed.
+
+    `beside` are other writes in the same statement.
+    """
     published = [OUTBOX.row(entry.event) if entry.event else None for entry in entries]
     rows: list[dict[str, Any]] = [
         {
@@ -47,8 +52,8 @@ async def record(connection: AsyncConnection, entries: Sequence[JournalEntry]) -
         }
         for entry, row in zip(entries, published, strict=True)
     ]
-    await bulk.insert(connection, JOURNAL, rows)
-    await bulk.insert(connection, OUTBOX.table, [row for row in published if row])
+    events = bulk.Write("insert", OUTBOX.table, [row for row in published if row])
+    await bulk.execute(connection, [*beside, bulk.Write("insert", JOURNAL, rows), events])
     if entries:
         on_commit(connection, lambda: metrics.count_entries(entry.entry for entry in entries))
 

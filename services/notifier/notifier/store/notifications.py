@@ -23,9 +23,12 @@ _TYPES: Final[dict[str, type[Notify] | type[StandDown] | type[Exhausted]]] = {
 }
 
 
-async def add_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:
-    """Add lockable rows for tickets that have none yet."""
-    await bulk.insert_new(connection, TICKETS, [{"ticket_id": ticket_id} for ticket_id in sorted(set(ticket_ids))])
+async def add_and_lock_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+    """As `lock_tickets`, after rows were added for tickets that have none yet."""
+    rows = [{"ticket_id": ticket_id} for ticket_id in sorted(set(ticket_ids))]
+    added = await bulk.insert_new(connection, TICKETS, rows)
+    if len(added) < len(rows):  # a new row is locked anyway
+        await lock_tickets(connection, ticket_ids)
 
 
 async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) -> None:

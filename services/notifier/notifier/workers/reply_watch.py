@@ -23,7 +23,7 @@ class ReplyWatch:
         self._timeout = timeout
         self._recent: deque[float] = deque(maxlen=_REPLIES)
         self._replied_at = 0.0
-        self._overdue: list[tuple[float, Attempt]] = []
+        self._overdue: list[Attempt] = []
 
     def limit(self, *, is_hung: bool) -> float:
         """Seconds after which a reply is overdue."""
@@ -34,9 +34,13 @@ class ReplyWatch:
         """The server has replied to a step that began then."""
         self._recent.append(now - began_at)
         self._replied_at = now
+        self._overdue.clear()
 
-    def add_overdue(self, began_at: float, attempt: Attempt) -> list[Attempt]:
-        """The attempts with an overdue reply, this one included, since whose beginning the server has not replied."""
-        self._overdue.append((began_at, attempt))
-        self._overdue = [(began, each) for began, each in self._overdue if began >= self._replied_at]
-        return [each for _, each in self._overdue]
+    def has_replied_since(self, began_at: float) -> bool:
+        return self._replied_at > began_at
+
+    def add_overdue(self, attempt: Attempt, began_at: float, now: float) -> list[Attempt]:
+        """The attempts with an overdue reply since the server's last one; none if it replied to others lately."""
+        self._overdue.append(attempt)
+        is_silent = now - self._replied_at >= (now - began_at) / 2
+        return list(self._overdue) if is_silent else []

@@ -38,6 +38,11 @@ class _Wait:
     watch: ReplyWatch
     began_at: float
 
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the server has replied to others meanwhile: then it works, whatever happens here."""
+        return self.watch.has_replied_since(self.began_at)
+
     def replied(self) -> None:
         self.watch.replied(self.began_at, time.monotonic())
 
@@ -75,7 +80,8 @@ class SmtpServers:
                 attempt.is_connecting = False
                 return Envelope(server, opened)
             reply = opened
-            self.record(server, reply)
+            if reply.code is not None or not watch.is_outdated:
+                self.record(server, reply)
             if not reply.is_server_failure:
                 break
         return reply
@@ -123,7 +129,7 @@ class SmtpServers:
         limit = watch.limit(is_hung=self._circuits[server].is_hung)
 
         def overdue() -> None:
-            self._on_overdue(server, phase, watch.add_overdue(began_at, attempt), limit)
+            self._on_overdue(server, phase, watch.add_overdue(attempt, began_at, time.monotonic()), limit)
 
         timer = asyncio.get_running_loop().call_later(limit, overdue)
         try:

@@ -43,6 +43,7 @@ def upgrade() -> None:
         sa.Column("closed_at", INSTANT),
         sa.Column("historic_through", INSTANT),
         comment="One row per ticket, locked before anything is decided about it",
+        postgresql_with={"fillfactor": 85},
     )
     op.create_index("tickets_channel_idx", "tickets", ["channel", "opened_at"])
     op.create_index(
@@ -91,7 +92,7 @@ def upgrade() -> None:
         comment="Every event queued for publishing, under its natural key",
     )
     op.create_index("published_events_position_idx", "published_events", ["position"], unique=True)
-    op.create_index("published_events_published_at_idx", "published_events", ["published_at"])
+    op.create_index("published_events_published_at_idx", "published_events", ["published_at"], postgresql_using="brin")
     op.create_table(
         "clocks",
         sa.Column("ticket_id", sa.Uuid, primary_key=True),
@@ -116,7 +117,9 @@ def upgrade() -> None:
         sa.Column("outcome_at", INSTANT),
         comment="Every clock of every cycle, for reports and gauges",
     )
-    op.create_index("clocks_outcome_at_idx", "clocks", ["tenant", "outcome_at"])
+    op.create_index(
+        "clocks_outcome_at_idx", "clocks", ["tenant", "outcome_at"], postgresql_where=sa.text("outcome_at IS NOT NULL")
+    )
     op.create_index(
         "clocks_live_outcome_at_idx",
         "clocks",

@@ -1,7 +1,6 @@
 """Facts that arrive from Kafka."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.evaluation import CHUNK, evaluate_and_publish
 from sla_timer.handlers.reporting import report_receipts
-from sla_timer.store.tickets import add_facts, load_facts, load_tickets, lock_tickets
+from sla_timer.store.tickets import add_facts, load_facts, load_tickets
 
 
 @dataclass(slots=True)
@@ -29,19 +28,16 @@ async def receive_facts(context: TimerContext, connection: AsyncConnection, batc
     """Store the facts of a batch and evaluate every ticket that has a new one. Raises PoisonMessageError."""
     arrivals = _by_ticket(batch)
     ordered = sorted(arrivals)
-    known = await lock_tickets(connection, ordered)
     for begin in range(0, len(ordered), CHUNK):
         chunk = {ticket_id: arrivals[ticket_id] for ticket_id in ordered[begin : begin + CHUNK]}
-        await _receive(context, connection, chunk, known)
+        await _receive(context, connection, chunk)
 
 
-async def _receive(
-    context: TimerContext, connection: AsyncConnection, arrivals: Mapping[UUID, _Arrivals], known: AbstractSet[UUID]
-) -> None:
-    """Receive what has arrived of these tickets. Those in `known` are stored; of the others only facts can be, which
-    wait for their opening."""
-    stored = {record.ticket.ticket_id: record for record in await load_tickets(connection, arrivals.keys() & known)}
-    waiting = await load_facts(connection, arrivals.keys() - known)
+async def _receive(context: TimerContext, connection: AsyncConnection, arrivals: Mapping[UUID, _Arrivals]) -> None:
+    stored = {one.ticket.ticket_id: one for one in await load_tickets(connection, arrivals, lock=True)}
+    # Of a ticket that is not stored, only facts can be: those that arrived before its opening.
+    unknown = arrivals.keys() - stored.keys()
+    waiting = await load_facts(connection, unknown)
     records: list[TicketRecord] = []
     new: list[tuple[UUID, Fact]] = []
     live: list[Fact] = []
@@ -59,7 +55,7 @@ async def _receive(
             records.append(replace(record, facts=[*earlier, *added]))
     await add_facts(connection, new)
     report_receipts(connection, live)
-    await evaluate_and_publish(context, connection, records, new=arrivals.keys() - known)
+    await evaluate_and_publish(context, connection, records, new=unknown)
 
 
 def _unknown(arrived: Mapping[int, Fact], earlier: Sequence[Fact]) -> list[Fact]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sla_timer.domain.clock import ClockOutcome
@@ -13,18 +13,27 @@ from sla_timer.domain.compliance import OutcomeCount, ReportFilter
 from sla_timer.domain.ticket_evaluation import TicketEvaluation
 from sla_timer.store.tables import CLOCKS, TICKETS
 
-_INSERT: Final = text(
-    "INSERT INTO clocks (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity, state,"
-    " open, provisional, warned, historic, due_at, outcome_at)"
-    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, c.cycle, c.clock, c.severity, c.ticket_severity,"
-    " c.state, c.open, c.provisional, c.warned, coalesce(c.outcome_at <= t.historic_through, false),"
-    " c.due_at, c.outcome_at"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
+_VALUES: Final = (
+    "severity", "ticket_severity", "state", "open", "provisional", "warned", "historic", "due_at", "outcome_at"
+)  # fmt: skip
+_REPLACE: Final = text(
+    "WITH evaluated AS ("
+    "SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
     " CAST(:severities AS smallint[]), CAST(:ticket_severities AS smallint[]), CAST(:states AS text[]),"
     " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]),"
     " CAST(:deadlines AS timestamptz[]), CAST(:outcomes AS timestamptz[]))"
-    " AS c (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
-    " JOIN tickets t USING (ticket_id)"
+    " AS e (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
+    "), gone AS ("
+    "DELETE FROM clocks c WHERE c.ticket_id = ANY(CAST(:tickets AS uuid[])) AND NOT EXISTS (SELECT FROM evaluated e"
+    " WHERE (e.ticket_id, e.cycle, e.clock) = (c.ticket_id, c.cycle, c.clock))"
+    ") INSERT INTO clocks AS c (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity,"
+    " state, open, provisional, warned, historic, due_at, outcome_at)"
+    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, e.cycle, e.clock, e.severity, e.ticket_severity,"
+    " e.state, e.open, e.provisional, e.warned, coalesce(e.outcome_at <= t.historic_through, false),"
+    " e.due_at, e.outcome_at FROM evaluated e JOIN tickets t USING (ticket_id)"
+    f" ON CONFLICT (ticket_id, cycle, clock) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _VALUES)}"
+    f" WHERE ({', '.join(f'c.{name}' for name in _VALUES)})"
+    f" IS DISTINCT FROM ({', '.join(f'excluded.{name}' for name in _VALUES)})"
 )
 _DUE_WITHIN: Final = ", ".join(f"count(*) FILTER (WHERE c.due_at <= :by_{seconds})" for seconds in AT_RISK_SECONDS)
 _COUNT_OPEN: Final = text(
@@ -40,13 +49,12 @@ _COUNT_OPEN: Final = text(
 
 
 async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
-    """Store the clocks of these tickets in place of those before."""
-    ticket_ids = [evaluation.ticket_id for evaluation in evaluations]
-    await connection.execute(delete(CLOCKS).where(CLOCKS.c.ticket_id.in_(ticket_ids)))
+    """Store the clocks of these tickets in place of those before. A clock that is as it was is not written."""
     clocks = [(evaluation, clock) for evaluation in evaluations for clock in evaluation.clocks]
     await connection.execute(
-        _INSERT,
+        _REPLACE,
         {
+            "tickets": [evaluation.ticket_id for evaluation in evaluations],
             "ids": [evaluation.ticket_id for evaluation, _ in clocks],
             "cycles": [clock.cycle for _, clock in clocks],
             "clocks": [clock.clock for _, clock in clocks],

@@ -68,6 +68,7 @@ TICKETS = Table(
     Index("tickets_channel_idx", "channel", "opened_at"),
     Index("tickets_policy_versions_idx", "policy_versions", postgresql_where=text("closed_at IS NULL")),
     comment="One row per ticket, locked before anything is decided about it",
+    postgresql_with={"fillfactor": 85},
 )
 FACTS = Table(
     "facts",
@@ -111,7 +112,7 @@ PUBLISHED_EVENTS = Table(
     Column("type", Text, nullable=False),
     Column("event", LargeBinary, nullable=False),
     Index("published_events_position_idx", "position", unique=True),
-    Index("published_events_published_at_idx", "published_at"),
+    Index("published_events_published_at_idx", "published_at", postgresql_using="brin"),  # rows are stored in its order
     comment="Every event queued for publishing, under its natural key",
 )
 CLOCKS = Table(
@@ -132,7 +133,7 @@ CLOCKS = Table(
     Column("historic", Boolean, nullable=False, comment="the outcome was known when the ticket was posted as history"),
     _instant("due_at", nullable=True),
     _instant("outcome_at", nullable=True),
-    Index("clocks_outcome_at_idx", "tenant", "outcome_at"),
+    Index("clocks_outcome_at_idx", "tenant", "outcome_at", postgresql_where=text("outcome_at IS NOT NULL")),
     Index(
         "clocks_live_outcome_at_idx",
         "outcome_at",

@@ -16,28 +16,21 @@ from sla_timer.store.published_events import load_published
 from sla_timer.store.tables import FACTS, TICKETS
 
 
-async def lock_tickets(connection: AsyncConnection, ticket_ids: Sequence[UUID]) -> set[UUID]:
-    """Lock the rows of these tickets, in the order of their ids: a consistent lock order avoids deadlock.
+async def load_tickets(
+    connection: AsyncConnection, ticket_ids: Collection[UUID], *, lock: bool = False
+) -> list[TicketRecord]:
+    """The stored ones of these tickets with their facts, and what was published of them.
 
-    Returns the ids of those that are stored.
+    `lock` locks their rows in the order of their ids: a consistent lock order avoids deadlock. What is loaded besides
+    is read after that.
     """
     t = TICKETS.c
-    locked = await connection.execute(
-        select(t.ticket_id).where(bulk.among(t.ticket_id, ticket_ids)).order_by(t.ticket_id).with_for_update()
-    )
-    return set(locked.scalars())
-
-
-async def load_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> list[TicketRecord]:
-    """The stored ones of these tickets with their facts, and what was published of them."""
-    if not ticket_ids:
+    query = select(t.ticket_id, t.ticket, t.partition, t.historic_through, t.responded_at)
+    query = query.where(bulk.among(t.ticket_id, ticket_ids)).order_by(t.ticket_id)
+    tickets = (await connection.execute(query.with_for_update() if lock else query)).all()
+    if not tickets:
         return []
-    t = TICKETS.c
-    tickets = await connection.execute(
-        select(t.ticket_id, t.ticket, t.partition, t.historic_through, t.responded_at).where(
-            bulk.among(t.ticket_id, ticket_ids)
-        )
-    )
+    ticket_ids = [row.ticket_id for row in tickets]
     facts = await load_facts(connection, ticket_ids)
     published = await load_published(connection, ticket_ids)
     return [

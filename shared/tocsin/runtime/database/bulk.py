@@ -37,7 +37,7 @@ async def upsert(connection: AsyncConnection, table: Table, rows: Rows) -> None:
 
 
 async def update(connection: AsyncConnection, table: Table, rows: Rows) -> None:
-    """Update the rows with these primary keys to the other columns' values."""
+    """Update the rows with these primary keys to the other columns' values. A row that has them is not written."""
     await execute(connection, [Write("update", table, rows)])
 
 
@@ -108,9 +108,12 @@ def _part(
     source = f"unnest({', '.join(arrays)}) WITH ORDINALITY AS u ({source_columns}, n)"
     values = {name: f'CAST(u."{name}" AS {type_})' for name, type_ in zip(names, types, strict=True) if name in table.c}
     if kind == "update":
-        changes = ", ".join(f'"{name}" = {value}' for name, value in values.items() if name not in keys)
+        changed = [name for name in values if name not in keys]
+        changes = ", ".join(f'"{name}" = {values[name]}' for name in changed)
         which = " AND ".join(f'{table.name}."{key}" = u."{key}"' for key in keys)
-        return f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which}"
+        before = ", ".join(f'{table.name}."{name}"' for name in changed)
+        differs = f"ROW({before}) IS DISTINCT FROM ROW({', '.join(values[name] for name in changed)})"
+        return f"UPDATE {table.name} SET {changes} FROM {source} WHERE {which} AND {differs}"
     columns = ", ".join(f'"{name}"' for name in values)
     others = ", ".join(f'"{name}" = excluded."{name}"' for name in values if name not in keys)
     end = {

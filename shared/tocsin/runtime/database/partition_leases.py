@@ -1,8 +1,9 @@
 """Which replica reads which partition: leases in the service's own database (docs/architecture.md#delivery)."""
 
 import asyncio
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import uuid4
 
@@ -44,25 +45,29 @@ class PartitionLeases:
         self._names = {"offsets": offsets.table.name, "replicas": offsets.replicas.name}
         self._me = uuid4()
         self._renewing = asyncio.Lock()
-        self._renewed_at: float | None = None
+        self._renewed_at = -math.inf
         self._next_expiry: float | None = None
+        self._is_alone = True
         self._has_left = False
         self._changed = asyncio.Event()
         self.held: Mapping[int, int] = {}
         self.surplus: Sequence[int] = ()
         self.missing: frozenset[int] = frozenset()
 
-    async def keep(self) -> None:
-        """Renew the leases, and take partitions, until cancelled. Run it in a task of its own."""
+    async def keep(self, can_read: Callable[[], bool]) -> None:
+        """Renew the leases, and take partitions, until cancelled. Run it in a task of its own.
+
+        While this process cannot read the topic, it leaves all partitions to the other replicas, if there are any.
+        """
         while True:
             try:
                 async with asyncio.timeout(self._seconds / 2):
-                    await self.renew()
+                    await (self.renew() if self._is_alone or can_read() else self._release())
             except Exception as error:
                 if not is_transient(error):
                     raise
                 log.warning("leases_not_renewed", topic=self._topic, error=repr(error))
-                if self.age is None or self.age > self._seconds:
+                if self.are_expired:
                     PARTITIONS_HELD.labels(self._topic).set(0)
             await asyncio.sleep(self._pause())
 
@@ -74,7 +79,9 @@ class PartitionLeases:
             at = time.monotonic()
             rows = await self._execute(_BEAT)
             held = {row.partition: row.token for row in rows if row.holder == self._me}
-            share = fair_share(self._partitions, rows[0].replicas if rows else 1)
+            replicas = rows[0].replicas if rows else 1
+            self._is_alone = replicas == 1
+            share = fair_share(self._partitions, replicas)
             if len(held) < share and any(_is_free(row) for row in rows):
                 taken = await self._execute(_TAKE, most=share - len(held))
                 held |= {row.partition: row.token for row in taken}
@@ -94,16 +101,16 @@ class PartitionLeases:
 
     async def leave(self) -> None:
         """Give back everything at once, and take nothing more. A failure is only logged: the leases also expire."""
+        if self._has_left:
+            return
         self._has_left = True
         try:
-            async with asyncio.timeout(_LEAVE_SECONDS), self._renewing:
-                await self._execute(_LEAVE)
+            async with asyncio.timeout(_LEAVE_SECONDS):
+                await self._release()
         except Exception as error:
             if not is_transient(error):
                 raise
             log.warning("leases_not_released", topic=self._topic, error=repr(error))
-        self.held = {}
-        PARTITIONS_HELD.labels(self._topic).set(0)
 
     async def wait_for_change(self, seconds: float) -> None:
         """Return when a heartbeat has found other partitions than the one before, or after `seconds`."""
@@ -115,14 +122,16 @@ class PartitionLeases:
             return
 
     @property
-    def age(self) -> float | None:
-        """The seconds since the last heartbeat; None before the first one."""
-        return None if self._renewed_at is None else time.monotonic() - self._renewed_at
-
-    @property
     def are_expired(self) -> bool:
-        """Whether no heartbeat succeeded for so long that another replica may have taken the partitions."""
-        return self.age is None or self.age > self._seconds
+        """Whether no heartbeat has succeeded for so long that another replica may have taken the partitions."""
+        return time.monotonic() - self._renewed_at > self._seconds
+
+    async def _release(self) -> None:
+        async with self._renewing:
+            self.held, self.surplus = {}, ()
+            PARTITIONS_HELD.labels(self._topic).set(0)
+            self._changed.set()
+            await self._execute(_RELEASE)
 
     def _hold(self, held: Mapping[int, int]) -> None:
         lost = sorted(partition for partition, token in self.held.items() if held.get(partition) != token)
@@ -138,11 +147,10 @@ class PartitionLeases:
         return row.holder != self._me and not _is_free(row)
 
     def _pause(self) -> float:
-        """A third of the lease, or until the lease of another replica ends that did not renew it."""
-        regular = self._seconds / 3
-        if self._next_expiry is None:
-            return regular
-        return max(_LEAST_PAUSE_SECONDS, min(regular, self._next_expiry - time.monotonic()))
+        """A third of the lease, or less if another replica's lease ends before that: it has missed heartbeats."""
+        pause, expiry = self._seconds / 3, self._next_expiry
+        self._next_expiry = None
+        return pause if expiry is None else max(_LEAST_PAUSE_SECONDS, min(pause, expiry - time.monotonic()))
 
     async def _execute(self, statement: str, **values: object) -> Sequence[Row[Any]]:
         parameters = {"topic": self._topic, "me": self._me, **values}
@@ -194,7 +202,7 @@ _GIVE_BACK = """
     UPDATE {offsets} SET holder = NULL, token = token + 1
     WHERE topic = :topic AND holder = :me AND partition = ANY(:partitions)
 """
-_LEAVE = """
+_RELEASE = """
     WITH gone AS (DELETE FROM {replicas} WHERE topic = :topic AND holder = :me)
     UPDATE {offsets} SET holder = NULL, token = token + 1 WHERE topic = :topic AND holder = :me
 """

@@ -41,6 +41,8 @@ event is read, watermarks are stored once a second. A partition that it leaves o
 """
 
 _POLL_SECONDS = 0.2
+_SILENT_SECONDS = 15.0
+"""So long after Kafka's last response, another replica may reach Kafka, where this one cannot."""
 _CLOSE_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.5
 _BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))
@@ -93,19 +95,22 @@ class Consumer:
         """Consume until `stop`. Raises if only a new process helps (StuckError, a bug)."""
         declare_consumer(self.topic, self.partitions)
         watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
-        consuming = asyncio.create_task(self._consume())
-        watching = asyncio.create_task(watchdog.run(lambda: frozenset(() if self.is_paused else self._assigned or ())))
-        leasing = asyncio.create_task(self._leases.keep())
-        tasks = {consuming, watching, leasing}
+        leasing = asyncio.create_task(self._leases.keep(lambda: self._ends.silent_seconds < _SILENT_SECONDS))
+        working = {
+            asyncio.create_task(self._consume()),
+            asyncio.create_task(watchdog.run(lambda: frozenset(() if self.is_paused else self._assigned or ()))),
+        }
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({leasing, *working}, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
+            for task in working:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*working, return_exceptions=True)
             await self._leases.leave()
+            leasing.cancel()
+            await asyncio.gather(leasing, return_exceptions=True)
             await self._ends.close()
 
     def stop(self) -> None:
@@ -123,7 +128,7 @@ class Consumer:
             return f"paused after {POISON_LIMIT} bad records in a row: check the dead letters, then restart"
         if self._leases.are_expired:
             return "its leases are not renewed"
-        if self._assigned is None:
+        if self._assigned != self._leases.held:
             return "does not read its partitions yet"
         return f"the last {self._failures} batches failed" if self._failures else None
 
@@ -185,7 +190,7 @@ class Consumer:
         if leases.surplus:
             await self._store(client)
             await leases.give_back()
-        if leases.held != self._assigned and not leases.are_expired:
+        if leases.held != self._assigned:
             held = leases.held
             self._unstored.clear()
             self._group_offsets.clear()
@@ -235,6 +240,8 @@ class Consumer:
 
     async def _load_start(self, tokens: Mapping[int, int]) -> dict[int, int]:
         """The stored offsets by partition; the topic's beginning where the topic no longer holds the stored one."""
+        if not tokens:
+            return {}
         beginnings, ends = await self._ends.fetch_range()
         async with self._engine.begin() as connection:
             stored = await self._offsets.lock_held(connection, self.topic, tokens)

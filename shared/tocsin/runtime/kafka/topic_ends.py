@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,12 @@ class TopicEnds:
         self._partitions = [TopicPartition(topic, partition) for partition in range(partitions)]
         self._client: AIOKafkaConsumer | None = None
         self._lock = asyncio.Lock()
+        self._responded_at = time.monotonic()
+
+    @property
+    def silent_seconds(self) -> float:
+        """The time since Kafka responded last."""
+        return time.monotonic() - self._responded_at
 
     async def fetch(self) -> dict[int, int]:
         """End offsets by partition. Raises KafkaError, OSError or TimeoutError, within 5 s."""
@@ -49,6 +56,7 @@ class TopicEnds:
                     self._client = new_consumer(self._bootstrap, None)
                     await self._client.start()
                 yield self._client
+                self._responded_at = time.monotonic()
         except BaseException:
             await self.close()
             raise

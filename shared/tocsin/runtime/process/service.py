@@ -31,7 +31,7 @@ Prepare = Callable[[], Awaitable[None]]
 _STOP_SECONDS = 15.0
 _FLUSH_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
-_YOUNG_OBJECTS = 20_000
+YOUNG_OBJECTS = 20_000
 """Objects made between two garbage collections. A batch makes more than the default of 700 before it frees any."""
 
 
@@ -119,7 +119,7 @@ def _start(service: Service, stopping: asyncio.Event) -> _Parts:
     runtime.scheduler.start()
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *gc.get_threshold()[1:])
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
     log.info("started", port=settings.port)
     return _Parts(server, http, relay, topics, work)
 
