@@ -5,19 +5,17 @@ its own stands beside a fixed piece of work of pydantic and orjson. `python -m b
 kept.json (`make bench-keep`); tests/slow/test_bench_ratios.py compares with them.
 """
 
-import importlib
-import logging
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
-import structlog
 
+from bench.alone import measure_alone
 from bench.figures import Effort, Figure
 from bench.noop import Ticket
 
@@ -50,10 +48,8 @@ WATCHED: Final = (
 
 def measured_ratios(watched: Watched, rounds: int) -> list[float]:
     """The ratio of each round."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    module: Any = importlib.import_module(f"bench.{watched.module}")
     before = _work_seconds()
-    figures: Sequence[Figure] = module.measure(Effort(rounds, watched.scale))
+    figures = measure_alone(watched.module, Effort(rounds, watched.scale))
     work = (before + _work_seconds()) / 2
     figure = next(figure for figure in figures if figure.name == watched.figure)
     return list(_ratios(figure, watched.reference, work))
@@ -93,7 +89,7 @@ def kept_ratios() -> Mapping[str, float]:
     return found
 
 
-def keep_ratios(rounds: int = 5) -> None:
+def keep_ratios(rounds: int = 3) -> None:
     """Measures all of them and writes kept.json."""
     kept = {one.figure: round(statistics.median(measured_ratios(one, rounds)), 4) for one in WATCHED}
     KEPT.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
