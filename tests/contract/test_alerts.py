@@ -437,6 +437,7 @@ STORIES = [
         {'sla_mail_server_backing_off{instance="a"}': "1x20", 'sla_mail_server_backing_off{instance="b"}': "0x20"},
     ),
     *gauge("MailLoginRefused", 'sla_mail_login_refused{relay="first"}', bad=1, good=0, relay="first"),
+    *gauge("MailServerHangs", 'sla_mail_relay_hung{relay="first"}', bad=1, good=0, relay="first"),
     *[
         Story("MailRelayDown", kind, series, fires)
         for kind, series, fires in (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from intake.domain.mail import MAX_MAIL_BYTES
-from intake.service import BATCH_BYTES, WAIT_SECONDS
+from intake.service import BATCH_BYTES, BATCH_WAIT_SECONDS, MAX_BATCHES, WAIT_SECONDS
 from intake.sources import signing_keys
 from intake.workers import webhook_worker, write_queue
 from tocsin.runtime.http import body_limit, h11_protocol, limits_middleware, server
@@ -24,6 +24,9 @@ AUTOTASK_SECONDS = 10
         f"including the address; {h11_protocol.HEADER_SECONDS:g} s to arrive |",
         f"| connections per process; idle time | {h11_protocol.MOST_CONNECTIONS:,}; {server.IDLE_SECONDS} s |",
         f"| requests in progress; write queue | {limits_middleware.MOST_REQUESTS:,}; {write_queue.MAX_WAITING} single ",
+        f"| expected wait, once more than {2 * write_queue.GROUP_SIZE} are in progress (batches: 4) | "
+        f"{write_queue.MAX_WAIT_SECONDS:g} s for single tickets and events, {webhook_worker.STORE_SECONDS:g} s for "
+        f"webhooks and mails, {BATCH_WAIT_SECONDS:g} s for batches (at most {MAX_BATCHES}) |",
     ],
 )
 def test_a_documented_limit_is_enforced(documented: str) -> None:

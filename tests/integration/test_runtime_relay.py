@@ -243,8 +243,10 @@ async def test_records_that_only_the_broker_refuses_become_dead_letters_too(
             async with writer.begin() as connection:
                 for value in values:
                     await OUTBOX.put_back(connection, 0, key, headers, value)
+                await OUTBOX.put_back(connection, 2, key, headers, b"of another partition")
             await eventually(lambda: empty(writer))
     assert await values_of(kafka.bootstrap, 0) == [b"1", b"2", b"3", b"4", b"5"]
+    assert await values_of(kafka.bootstrap, 2) == 3 * [b"of another partition"]
     letters = await rows(writer, DEAD_LETTERS.table)
     assert [letter.value[:1] for letter in letters] == [b"x", b"y"]
     assert all("MessageSizeTooLargeError" in letter.reason for letter in letters)
@@ -257,8 +259,8 @@ async def test_a_relay_that_does_not_lead_tells_the_leader_of_commits(
     other_engine = engine(url, "intake-relay", pool_size=4)
     leader = Relay(relay_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
     follower = Relay(other_engine, kafka.bootstrap, OUTBOX, DEAD_LETTERS, interval=600)
+    await add_to_outbox(writer, event("a", 1))
     async with background_tasks(leader.run()):
-        await add_to_outbox(writer, event("a", 1))
         await eventually(lambda: empty(writer))
         async with background_tasks(follower.run()):
             for number in (2, 3):

@@ -14,8 +14,8 @@ from sla_timer.handlers.facts import receive_facts
 from sla_timer.handlers.sweep import fire_due, sweep_all
 from sla_timer.store.firing import load_due
 from sla_timer.store.published_events import published_since
-from sla_timer.store.tables import AGENDA, OUTBOX
-from sqlalchemy import func, select
+from sla_timer.store.tables import AGENDA, CLOCKS, OUTBOX
+from sqlalchemy import func, literal_column, select
 from support.fake_timer import FakeTimer, moment, numbered_fact, summaries
 from support.metrics import counter_value
 from support.random_stories import random_story
@@ -135,6 +135,28 @@ async def test_facts_that_arrive_before_their_opening_wait_for_it(world: TimerWo
     assert await world.outbox() == []
     await world.receive(opening)
     assert summaries(await world.outbox()) == [("met response", "06-08 13:00")]
+
+
+async def test_facts_of_long_tickets_that_arrive_together_are_all_evaluated(world: TimerWorld) -> None:
+    changes = [numbered_fact(number, ("paused", "resumed")[number % 2], "06-08 13:00") for number in range(3, 600)]
+    names = [f"SR-{number}" for number in range(4)]
+    await world.receive(*(event for name in names for event in events(name, [OPENED, RESPONDED, *changes])))
+    clocks, agendas = await world.clocks_and_agendas()
+    assert len(clocks) == len(names) * len(["response", "resolution"])
+    assert len(agendas) == len(names)
+
+
+async def test_a_fact_that_changes_no_clock_writes_none(world: TimerWorld) -> None:
+    written = select(CLOCKS.c.clock, literal_column("xmin::text")).order_by(CLOCKS.c.clock)
+    await world.receive(*events("SR-1", [OPENED, RESPONDED]))
+    before = dict(await world.rows(written))
+    later = [numbered_fact(3, "assigned", "06-08 13:10", assignee=MAYA), numbered_fact(4, "resolved", "06-08 13:20")]
+    assigned, resolved = events("SR-1", [OPENED, RESPONDED, *later])[2:]
+    await world.receive(assigned)
+    assert dict(await world.rows(written)) == before
+    await world.receive(resolved)
+    after = dict(await world.rows(written))
+    assert [clock for clock in before if after[clock] != before[clock]] == ["resolution"]
 
 
 async def test_two_replicas_that_sweep_at_once_publish_each_event_once(world: TimerWorld) -> None:

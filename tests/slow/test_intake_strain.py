@@ -3,17 +3,20 @@ soon.
 """
 
 import asyncio
+import itertools
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
 import pytest
 from sqlalchemy import text
-from support.http_load import BEGUN, ENDLESS, LoadResult, exchange, percentile, post, run_load
+from support.http_load import BEGUN, ENDLESS, Connection, LoadResult, exchange, percentile, post, run_load
 from support.intake_world import ticket
 from support.polling import eventually
 from support.servers import MakeDatabase, intake_part, private_database, running, suspended
@@ -27,6 +30,7 @@ PAIRS = 20
 REQUESTS = 60  # a round is over before idle connections are closed, and one delay of all callers is 6 % of it
 CALLERS = 4
 SECONDS = 30
+FULL_CALLERS = 64
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,75 @@ async def test_idle_sockets_and_slow_bodies_do_not_slow_other_requests(
         assert strained < 2 * normal, f"{strained * 1000:.1f} ms under strain, {normal * 1000:.1f} ms alone"
         assert "request_failed" not in intake.log.read_text()
         assert (await half).startswith(b"HTTP/1.1 408 ")
+        await publish_nothing(url)
+
+
+OTHERS = ("/v1/tickets/by-external/connectwise/SR-1", "/readyz", "/metrics")
+FLOOD_CALLERS = 1200
+"""More than may be in progress."""
+FLOOD_REQUESTS = 600
+FLOOD_ROUNDS = 4
+
+
+def log_lines(intake: RunningIntake) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in intake.log.read_text().splitlines()]
+
+
+async def beside(load: Awaitable[LoadResult], intake: RunningIntake, seconds: list[float]) -> LoadResult:
+    """The result of the load; adds the seconds that other calls take meanwhile."""
+    loading = asyncio.ensure_future(load)
+
+    async def call(path: str) -> None:
+        request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {intake.key}\r\n\r\n".encode()
+        async with Connection(intake.port) as connection:
+            while not loading.done():
+                began = time.monotonic()
+                assert await connection.send(request) == 200
+                seconds.append(time.monotonic() - began)
+                await asyncio.sleep(0.02)  # a caller of its own, not a load
+
+    await asyncio.gather(*map(call, OTHERS))
+    return await loading
+
+
+async def test_a_flood_of_twice_the_capacity_is_shed_at_once_and_slows_no_other_call(
+    make_database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Compares a flood with as many callers as the service can serve, in short rounds that alternate."""
+    url = make_database("intake")
+    numbers = itertools.count()
+    full: list[LoadResult] = []
+    flood: list[LoadResult] = []
+    others_at_capacity: list[float] = []
+    others_in_flood: list[float] = []
+
+    def next_ticket(_: int) -> bytes:
+        return intake.ticket(f"SR-{next(numbers)}")
+
+    with running_intake(url, tmp_path) as intake:
+        await run_load(intake.port, 1, 2, next_ticket)
+        await run_load(intake.port, FULL_CALLERS, FLOOD_REQUESTS, next_ticket)
+        for _ in range(FLOOD_ROUNDS):
+            load = run_load(intake.port, FULL_CALLERS, FLOOD_REQUESTS, next_ticket)
+            full.append(await beside(load, intake, others_at_capacity))
+            rate = 2 * full[-1].per_second
+            load = run_load(intake.port, FLOOD_CALLERS, 3 * FLOOD_REQUESTS, next_ticket, per_second=rate)
+            flood.append(await beside(load, intake, others_in_flood))
+        assert {status for result in full for status in result.statuses} == {201}
+        took: dict[int, list[float]] = defaultdict(list)
+        for result in flood:
+            for status, seconds in zip(result.statuses, result.seconds, strict=True):
+                took[status].append(seconds)
+        assert set(took) == {201, 503}
+        assert 2 * percentile(took[503], 50) < percentile(took[201], 50)
+        assert percentile(others_in_flood, 90) < 2 * percentile(others_at_capacity, 90)
+
+        def shed() -> list[int]:
+            return [line["count"] for line in log_lines(intake) if line["event"] == "requests_shed"]
+
+        await eventually(lambda: sum(shed()) == len(took[503]))  # the last line comes a second after the last
+        assert len(shed()) <= sum(result.duration + 3 for result in flood)
+        assert "request_failed" not in {line["event"] for line in log_lines(intake)}
         await publish_nothing(url)
 
 

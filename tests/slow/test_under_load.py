@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 
 import pytest
 from support.consistency import PostedTicket
-from support.inbox import ReceivedMail, count_by_kind
+from support.inbox import count_by_kind
 from support.polling import eventually
 from support.scenario import Scenario
+from support.ticket_load import assert_nothing_lost_or_doubled, posting
 from tocsin.instants import render_instant
 
 SERVICES = ("intake", "sla-timer", "escalator", "notifier")
@@ -57,7 +58,6 @@ async def test_every_service_is_killed_twice_in_the_middle_of_500_tickets(scenar
             await eventually(partial(progress, count), f"{count} {progress.__name__}")
             await scenario.stack.crash(service)
 
-    # First the consumers: Kafka assigns the partitions of a killed one only after 15 s.
     kills = kill_when(posted, (25, "notifier"), (50, "escalator"), (75, "sla-timer"), (250, "intake"))
     await asyncio.gather(kills, scenario.concurrently(post_ticket() for _ in range(500)))
     await scenario.stack.wait_until_ready()
@@ -67,7 +67,7 @@ async def test_every_service_is_killed_twice_in_the_middle_of_500_tickets(scenar
     await kill_when(mailed, (20, "notifier"), (60, "escalator"), (120, "sla-timer"), (200, "intake"))
     await scenario.stack.wait_until_ready()
     await scenario.wait_until_idle()
-    mails = await _mails_without_known_repetitions(scenario, tickets)
+    mails = await scenario.mails_without_known_repetitions()
     assert {ticket.id for ticket in tickets if count_by_kind(mails[ticket.id]) != Counter(warning=1)} == set()
     await scenario.assert_consistent(*tickets[SAMPLE], mails=mails)
 
@@ -98,22 +98,22 @@ async def test_replicas_join_and_leave_under_load(scenario: Scenario) -> None:
         await asyncio.gather(*clients)
     await scenario.stop_clock()
     await scenario.advance_past(scenario.now + timedelta(hours=2))
-    mails = await _mails_without_known_repetitions(scenario, tickets)
+    mails = await scenario.mails_without_known_repetitions()
     expected = Counter(warning=1, response_missed=1)
     assert {ticket.id for ticket in tickets if count_by_kind(mails[ticket.id]) != expected} == set()
     await scenario.assert_consistent(*tickets[SAMPLE], mails=mails)
 
 
-async def _mails_without_known_repetitions(
-    scenario: Scenario, tickets: Sequence[PostedTicket]
-) -> dict[str, list[ReceivedMail]]:
-    """The mails of each ticket. One that arrived twice is in there once if the notifier was killed before it could
-    store the SMTP server's reply, and has recorded the delivery as ambiguous.
-    """
-    mails = await scenario.mails_by_ticket()
-    for ticket in tickets:
-        repeated = {each for each, count in Counter(mail.message_id for mail in mails[ticket.id]).items() if count > 1}
-        if repeated:
-            deliveries = await scenario.deliveries(ticket)
-            assert repeated <= {delivery["message_id"] for delivery in deliveries if delivery["ambiguous"]}
-    return {ticket.id: list({mail.message_id: mail for mail in mails[ticket.id]}.values()) for ticket in tickets}
+@pytest.mark.rule("4.21", "5.23")
+async def test_kafka_and_postgres_are_killed_together_under_load(scenario: Scenario) -> None:
+    due_tomorrow = await scenario.open_tickets(60, "responded")
+    deadline = scenario.after(hours=24)
+    await scenario.advance_to(deadline - timedelta(minutes=20))
+    await scenario.run_clock(rate=60)
+    async with posting(scenario):
+        await scenario.concurrently(scenario.post_event(ticket, "resolved") for ticket in due_tomorrow[:40])
+        await scenario.stack.kill("kafka", "postgres")
+        await eventually(lambda: scenario.now > deadline, "business time passes the deadline")
+        await scenario.stack.start("kafka", "postgres")
+        await scenario.stack.wait_until_ready()
+    await assert_nothing_lost_or_doubled(scenario)

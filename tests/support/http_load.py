@@ -67,8 +67,13 @@ def post(path: str, key: str, body: bytes) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def run_load(port: int, callers: int, count: int, request: Callable[[int], bytes]) -> LoadResult:
-    """`count` requests from this many concurrent callers; each sends its next request after the last response."""
+async def run_load(
+    port: int, callers: int, count: int, request: Callable[[int], bytes], *, per_second: float | None = None
+) -> LoadResult:
+    """`count` requests from this many concurrent callers; each sends its next request after the last response.
+
+    With `per_second`, the requests are sent at this rate, as long as a caller is free.
+    """
     waiting = iter(range(count))
     statuses: list[int] = []
     seconds: list[float] = []
@@ -76,12 +81,14 @@ async def run_load(port: int, callers: int, count: int, request: Callable[[int],
     async def caller(connection: Connection) -> None:
         async with connection:
             for number in waiting:
+                if per_second is not None:
+                    await asyncio.sleep(started + number / per_second - time.perf_counter())
                 payload = request(number)
                 began = time.perf_counter()
                 statuses.append(await connection.send(payload))
                 seconds.append(time.perf_counter() - began)
 
-    began = time.perf_counter()
+    started = time.perf_counter()
     calls: list[Awaitable[None]] = [caller(Connection(port)) for _ in range(callers)]
     await asyncio.gather(*calls)
-    return LoadResult(statuses, seconds, time.perf_counter() - began)
+    return LoadResult(statuses, seconds, time.perf_counter() - started)

@@ -77,8 +77,9 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
-    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end.
+def start_movable_stack(folder: Path, **settings: str) -> Iterator[MovableStack]:
+    """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end. `settings` replace
+    those of its services.
 
     Its policy allows any number of single mails, except for the customer `storm`: business hours pass in moments here,
     but mails are joined into digests by real time.
@@ -108,6 +109,7 @@ def start_movable_stack(folder: Path) -> Iterator[MovableStack]:
             "TOCSIN_HOOK_EMAIL": MAIL_SECRET,
             "TOCSIN_SILENCE_SECONDS": SILENCE_SECONDS,
             "TOCSIN_PROBE_SECONDS": "0.5",
+            **settings,
         },
     )
     stack = Stack(options, log_line)

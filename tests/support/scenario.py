@@ -2,11 +2,12 @@
 
 import asyncio
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from uuid import uuid4
 
 import httpx
 from tocsin.instants import render_instant
@@ -19,6 +20,8 @@ from support.polling import eventually
 from support.stack_control import StackControl
 
 MAX_CONNECTIONS = 16
+ACCEPTED_SECONDS = 180.0
+"""Longer than any outage of a test."""
 MICROSECOND = timedelta(microseconds=1)
 TICKET: Json = {
     "source": "connectwise",
@@ -37,6 +40,7 @@ class Scenario:
     _numbers = itertools.count(1)
 
     def __init__(self, movable_stack: MovableStack) -> None:
+        self.kafka = movable_stack.stack.kafka.bootstrap
         self._movable_stack = movable_stack
         self._tickets: list[PostedTicket] = []
         self.stack = StackControl(movable_stack.stack)
@@ -45,8 +49,11 @@ class Scenario:
     async def __aenter__(self) -> Self:
         run = self._movable_stack.stack.run
         self._urls: Mapping[str, str] = run["urls"]
+        self.post_to("intake")
         limits = httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS)
-        self._http = httpx.AsyncClient(headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=60, limits=limits)
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {run['api_key']}"}, timeout=120, limits=limits
+        )
         self._pipeline = await Pipeline(run).__aenter__()
         self.start = next_ordinary_monday(self.now)
         await self.advance_to(self.start)
@@ -60,6 +67,8 @@ class Scenario:
         try:
             await self.stack.reset()
             self.directory.reset()
+            self.post_to("intake")
+            await self.make_mail_server_fail("none")
             await self.stop_clock()
             await self.concurrently(self.post_event(ticket, "cancelled") for ticket in self._tickets if ticket.is_open)
         finally:
@@ -70,6 +79,15 @@ class Scenario:
     def now(self) -> datetime:
         """The business time."""
         return self._movable_stack.now
+
+    @property
+    def tickets(self) -> Sequence[PostedTicket]:
+        """The tickets of this scenario, in the order in which intake accepted them."""
+        return self._tickets
+
+    def post_to(self, *intakes: str) -> None:
+        """From now on, tickets and events are posted to these replicas of intake in turn."""
+        self._intakes = itertools.cycle(map(self.stack.url, intakes))
 
     def after(self, **duration: float) -> datetime:
         """The instant so long after the start: `after(hours=1)`."""
@@ -148,6 +166,12 @@ class Scenario:
         response = await self.post(f"/v1/tickets/{ticket.id}/events", body)
         ticket.facts.append({"type": kind, "occurred_at": response["occurred_at"]} | fields)
 
+    async def post_event_until_accepted(self, ticket: PostedTicket, kind: str) -> None:
+        """Posts an event that occurs now, repeated as by `post_until_accepted`: its id makes it count once."""
+        body = {"type": kind, "actor": "ada", "event_id": str(uuid4())}
+        response = await self.post_until_accepted(f"/v1/tickets/{ticket.id}/events", body)
+        ticket.facts.append({"type": kind, "occurred_at": response["occurred_at"]})
+
     async def deliver_mail(self, raw: bytes) -> Json:
         """Delivers a mail to intake as a mail server does; the response."""
         headers = {"Authorization": f"Bearer {MAIL_SECRET}", "Content-Type": "message/rfc822"}
@@ -163,19 +187,19 @@ class Scenario:
 
     async def post(self, path: str, body: Json) -> Json:
         """POST to intake. Fails the test unless the status is 2xx."""
-        return _success(await self._http.post(self._urls["intake"] + path, json=body))
+        return _success(await self._http.post(next(self._intakes) + path, json=body))
 
     async def post_until_accepted(self, path: str, body: Json) -> Json:
         """POST to intake, repeated after a connection error or a 5xx, as a PSA tool would."""
 
         async def attempt() -> Json | None:
             try:
-                response = await self._http.post(self._urls["intake"] + path, json=body)
+                response = await self._http.post(next(self._intakes) + path, json=body)
             except httpx.TransportError:
                 return None
             return None if response.status_code >= 500 else _success(response)
 
-        return await eventually(attempt, f"intake accepts {body}")
+        return await eventually(attempt, f"intake accepts {body}", ACCEPTED_SECONDS)
 
     async def concurrently(self, work: Iterable[Awaitable[Result]]) -> list[Result]:
         """Awaits all of them, at most MAX_CONNECTIONS at a time. Results are in order."""
@@ -187,9 +211,18 @@ class Scenario:
 
         return await asyncio.gather(*map(run, work))
 
+    async def make_mail_server_fail(self, mode: str, **details: object) -> None:
+        """Makes the SMTP sink fail (`PUT /faults`); the mode `none` ends it."""
+        _success(await self._http.put(f"{self._urls['inbox']}/faults", json={"mode": mode, **details}))
+
     async def get(self, service: str, path: str) -> Json:
-        """GET from a service. Fails the test unless the status is 2xx."""
-        return _success(await self._http.get(self._urls[service] + path))
+        """GET from a service, repeated after a 503. Fails the test unless the status is 2xx."""
+
+        async def attempt() -> httpx.Response | None:
+            response = await self._http.get(self._urls[service] + path)
+            return None if response.status_code == 503 else response
+
+        return _success(await eventually(attempt, f"{service} answers {path}"))
 
     async def exists(self, service: str, path: str) -> bool:
         """Whether a GET from a service succeeds now."""
@@ -211,6 +244,20 @@ class Scenario:
                 by_ticket[ticket_id].append(mail)
         return by_ticket
 
+    async def mails_without_known_repetitions(self) -> dict[str, list[ReceivedMail]]:
+        """The mails of each ticket. One that arrived twice is in there once if the notifier was interrupted before it
+        could store the SMTP server's reply, and has recorded the delivery as ambiguous.
+        """
+        mails = await self.mails_by_ticket()
+        for ticket in self._tickets:
+            counts = Counter(mail.message_id for mail in mails[ticket.id])
+            if repeated := {message_id for message_id, count in counts.items() if count > 1}:
+                deliveries = await self.deliveries(ticket)
+                assert repeated <= {delivery["message_id"] for delivery in deliveries if delivery["ambiguous"]}
+        return {
+            ticket.id: list({mail.message_id: mail for mail in mails[ticket.id]}.values()) for ticket in self._tickets
+        }
+
     async def clocks(self, ticket: PostedTicket) -> Json:
         """The ticket's timeline from sla-timer, compared with the simulation."""
         clocks = await self.get("sla-timer", f"/v1/tickets/{ticket.id}/clocks")
@@ -224,6 +271,11 @@ class Scenario:
             return f"{sample} {value}" in (await self._http.get(f"{self._urls[service]}/metrics")).text.splitlines()
 
         await eventually(reached, f"{sample} becomes {value}")
+
+    async def metric_sum(self, replica: str, name: str) -> float:
+        """The sum of all samples of a metric of one replica."""
+        text = (await self._http.get(f"{self.stack.url(replica)}/metrics")).text
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith((f"{name}{{", f"{name} ")))
 
     async def escalation(self, ticket: PostedTicket) -> Json:
         """The ticket's latest escalation, from the escalator."""

@@ -42,6 +42,7 @@ FAST_RETRIES: Mapping[str, Any] = {
 }
 DEFAULTS: Mapping[str, Any] = {name: Settings.model_fields[name].default for name in (*PATIENT, *FAST_RETRIES)}
 FAILING, LOGIN_REFUSED = "sla_mail_relay_failing", "sla_mail_login_refused"
+HUNG = "sla_mail_relay_hung"
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,10 @@ FAULTS = (
     Fault("TLS stripped", {"mode": "strip_tls"}, alarm=FAILING),
     Fault("drop at RCPT", {"mode": "drop"}),
     Fault("drop in DATA", {"mode": "drop_in_data"}),
-    Fault("hang after the dot", {"mode": "hang_after_dot"}),
+    Fault("hang at EHLO", {"mode": "hang_at_ehlo"}, alarm=FAILING),
+    Fault("hang at MAIL", {"mode": "hang_at_mail"}, alarm=FAILING),
+    Fault("hang at RCPT", {"mode": "hang_at_rcpt"}, alarm=HUNG),
+    Fault("hang after the dot", {"mode": "hang_after_dot"}, alarm=HUNG),
     Fault("reset after the dot", {"mode": "reset_after_dot"}),
     Fault("down for 30 minutes", {"mode": "refuse_connection"}, alarm=FAILING, lasts=timedelta(minutes=30)),
     Fault("down until given up", {"mode": "refuse_connection"}, SOON_GIVEN_UP, FAILING),
@@ -88,8 +92,9 @@ class FaultResult:
 
     `accepted`: mails that the server accepted during the fault; `attempts`: those that ended then. `doubled`: mails
     that it accepted more than once. `unexplained`: further copies without an ambiguous attempt in the journal. `lost`:
-    mails that nobody got, or that are not recorded as sent. `last`: seconds from the end of the fault, if it ended, to
-    the last mail. `alarmed`: the gauge was 1 during the fault, and is 0 again.
+    mails that nobody got, or that are not recorded as sent. `first` and `last`: seconds from the end of the fault, if
+    it ended, to the first mail that arrived then and to the last one. `alarmed`: the gauge was 1 during the fault, and
+    is 0 again.
     """
 
     fault: str
@@ -104,6 +109,7 @@ class FaultResult:
     doubled: int
     unexplained: int
     lost: int
+    first: float | None
     last: float | None
     alarmed: bool
 
@@ -208,7 +214,8 @@ async def _result(
     sent = {line.message_id: line for line in lines if line.state == "sent"}
     arrived = {line.ticket_id for line in sent.values() if copies[line.message_id]}
     ambiguous = Counter(line.message_id for line in lines if line.entry == "ambiguous")
-    last = max(datetime.fromisoformat(mail["received_at"]) for mail in world.sink.messages())
+    instants = [datetime.fromisoformat(mail["received_at"]) for mail in world.sink.messages()]
+    after = [(at - end.at).total_seconds() for at in instants if end.at and at > end.at]
     return FaultResult(
         fault=name,
         mails=len(tickets),
@@ -222,7 +229,8 @@ async def _result(
         doubled=sum(count > 1 for count in copies.values()),
         unexplained=sum(max(0, count - 1 - ambiguous[mail]) for mail, count in copies.items()),
         lost=len(set(tickets) - arrived),
-        last=(last - end.at).total_seconds() if end.at else None,
+        first=min(after, default=None),
+        last=max(after, default=None),
         alarmed=alarmed,
     )
 
@@ -230,7 +238,7 @@ async def _result(
 async def _table(mails: int, only: str, *, real: bool) -> bool:
     log_line(
         f"{'fault':28} {'mails':>5} {'accepted':>9} {'sent':>5} {'fallback':>8} {'refused':>7} {'deferred':>8} "
-        f"{'ambiguous':>9} {'doubled':>7} {'unexplained':>11} {'lost':>4} {'last':>6}"
+        f"{'ambiguous':>9} {'doubled':>7} {'unexplained':>11} {'lost':>4} {'first':>6} {'last':>6}"
     )
     clean = True
     with (
@@ -247,11 +255,11 @@ async def _table(mails: int, only: str, *, real: bool) -> bool:
 
 
 def _line(result: FaultResult) -> str:
-    last = "-" if result.last is None or result.last < 0 else f"{result.last:.1f}"
+    first, last = ("-" if seconds is None else f"{seconds:.1f}" for seconds in (result.first, result.last))
     return (
         f"{result.fault:28} {result.mails:5} {result.accepted:9} {result.sent:5} {result.fallback:8} "
         f"{result.refused:7} {result.deferred:8} {result.ambiguous:9} {result.doubled:7} "
-        f"{result.unexplained:11} {result.lost:4} {last:>6}"
+        f"{result.unexplained:11} {result.lost:4} {first:>6} {last:>6}"
         f"{'' if result.alarmed else '   the gauge did not show the fault'}"
     )
 

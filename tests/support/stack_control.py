@@ -4,7 +4,8 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 
@@ -12,6 +13,7 @@ import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tocsin.runtime.kafka.client import PARTITIONS
+from tocsin_local.loopback import LOOPBACK
 from tocsin_local.processes import kill_processes
 from tocsin_local.stack import Stack
 
@@ -49,11 +51,31 @@ class StackControl:
         """Ends parts by kill -9. The supervisor restarts them."""
         await _for_each(parts, self._crash)
 
-    async def add_replicas(self, *services: str) -> None:
-        """Starts a second replica of each service and waits until they are ready."""
-        self._replicas += await asyncio.gather(
-            *(asyncio.to_thread(self._stack.add_replica, service) for service in services)
-        )
+    async def add_replicas(self, *services: str) -> list[str]:
+        """Starts a further replica of each service, waits until they are ready, and returns their names."""
+        added = await asyncio.gather(*(asyncio.to_thread(self._stack.add_replica, service) for service in services))
+        self._replicas += added
+        return added
+
+    def url(self, part: str) -> str:
+        """The URL of a service or of a replica."""
+        return f"http://{LOOPBACK}:{self._stack.parts.port(part)}"
+
+    def log(self, part: str) -> str:
+        """What the part has logged."""
+        return (self._stack.state.logs / f"{part}.log").read_text(errors="replace")
+
+    def runs(self, part: str) -> bool:
+        """Whether the part has a process."""
+        return self._stack.parts.pids()[part] is not None
+
+    @contextmanager
+    def suspended(self, *parts: str) -> Iterator[None]:
+        """Suspends parts (SIGSTOP) at the same time, and resumes them at the end."""
+        with ExitStack() as stack:
+            for part in parts:
+                stack.enter_context(suspended(self._pid(part)))
+            yield
 
     async def remove_replicas(self) -> None:
         """Stops all added replicas."""
@@ -94,10 +116,9 @@ class StackControl:
         assert done.returncode == 0, done
 
     async def wait_until_ready(self) -> None:
-        """Waits until every service is ready."""
-        urls = self._stack.run["urls"]
-        for service in SERVICES:
-            await eventually(partial(asyncio.to_thread, is_ready, urls[service]), f"{service} is ready")
+        """Waits until every service and every replica is ready."""
+        for part in (*SERVICES, *self._replicas):
+            await eventually(partial(asyncio.to_thread, is_ready, self.url(part)), f"{part} is ready")
 
     async def reset(self) -> None:
         """Every part runs, and there are no replicas and no copies."""
@@ -109,9 +130,12 @@ class StackControl:
             await asyncio.to_thread(self._stack.postgres.drop_database, f"{SERVICES[service]}_copy")
 
     def _crash(self, part: str) -> None:
+        kill_processes([psutil.Process(self._pid(part))])
+
+    def _pid(self, part: str) -> int:
         pid = self._stack.parts.pids()[part]
         assert pid is not None, f"{part} is down"
-        kill_processes([psutil.Process(pid)])
+        return pid
 
     def _copy(self, source: str, target: str) -> None:
         """PostgreSQL copies only a database to which no one is connected."""

@@ -19,6 +19,7 @@ from tocsin.runtime.http import body_limit, limits_middleware, rate_limit
 from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, KeyFile, KeyRing, issue, write_keys
 from tocsin.runtime.http.app import create_app
 from tocsin.runtime.http.authentication import require
+from tocsin.runtime.http.load_shedding import Admission
 from tocsin.runtime.http.responses import JsonResponse
 
 LIMIT = 3
@@ -154,6 +155,23 @@ async def test_too_many_concurrent_requests_get_503_but_health_still_responds(
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     assert counter_value("sla_requests_shed_total") == before + 1
     assert (await client.get("/livez")).status_code == 200
+
+
+async def test_a_request_that_would_wait_too_long_gets_503_before_anything_else(tmp_path: Path) -> None:
+    write_keys(tmp_path / "keys.yaml", KeyFile())
+    admission = Admission(seconds=3, always=0, most=1)
+    made = create_app("intake", "A test", KeyRing(tmp_path / "keys.yaml"), {}, admissions={"/v1/things": admission})
+    made.include_router(routes)
+    before = counter_value("sla_requests_shed_total")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://test") as client:
+        admission.enter()
+        refused = await client.post("/v1/things", content=b"[", headers={"Content-Type": "application/json"})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "6")
+        assert refused.headers["content-type"] == "application/problem+json"
+        assert counter_value("sla_requests_shed_total") == before + 1
+        assert (await client.get("/v1/things")).status_code == 401
+        admission.leave()
+        assert (await client.post("/v1/things", json={})).status_code == 401
 
 
 class SlowRequest:

@@ -18,6 +18,7 @@ JVM = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
     "-XX:+ExitOnOutOfMemoryError",
+    "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
 )
 LOGGING = """\
@@ -51,8 +52,16 @@ share.coordinator.state.topic.min.isr=1
 log.cleaner.dedupe.buffer.size=16777216
 broker.session.timeout.ms=2000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=5000
+num.network.threads=1
+num.io.threads=2
+background.threads=2
+group.coordinator.threads=1
+share.coordinator.threads=1
 """
-"""After a crash the controller waits for the old broker's session to end before it lets the new one in."""
+"""After a crash the controller waits for the old broker's session to end before it lets the new one in. The threads are
+as many as a small machine has cores: an idle broker's threads wake several times a second each.
+"""
 
 
 class Kafka:

@@ -32,7 +32,7 @@ GROUP_SIZE: Final = 50
 """Requests per transaction."""
 MAX_WAITING: Final = 500
 """Requests that wait for a transaction; more are rejected with WriteQueueFullError."""
-MAX_WAIT_SECONDS: Final = 1.0
+MAX_WAIT_SECONDS: Final = 0.1
 """The longest expected wait, in real seconds, with which a request is admitted."""
 STALL_SECONDS: Final = 2.0
 """Real seconds that a transaction may take before new requests are rejected."""

@@ -23,7 +23,7 @@ from notifier.workers.smtp_servers import SmtpServers
 
 log = structlog.get_logger(__name__)
 
-_GATHER: Final = 0.01  # seconds
+_GATHER: Final = 0.03  # seconds
 
 
 class Sender:
@@ -56,7 +56,7 @@ class Sender:
         self._woken = asyncio.Event()
         self._has_more = True
         """Whether mails may be ready that the last claim left for lack of capacity."""
-        self._has_progress = False
+        self._is_gathering = False
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
 
     def wake(self) -> None:
@@ -100,9 +100,9 @@ class Sender:
 
     async def _start_attempts(self) -> None:
         """Claim the mails that may be attempted now, and start the attempts."""
-        capacity = free_capacity(self._attempts.values(), self._servers.state, self._settings.smtp_concurrency)
+        capacity = self._capacity()
         self._has_more = capacity.is_limited
-        self._has_progress = False
+        self._is_gathering = False
         if capacity.attempts <= 0:
             return
         began = time.monotonic()
@@ -148,10 +148,17 @@ class Sender:
                 await self._servers.close_idle()
 
     def _on_progress(self) -> None:
-        """More attempts may start. In a burst, soon: then one claim serves several of them."""
-        if self._has_more and not self._has_progress:
-            self._has_progress = True
+        """More attempts may start. In a burst not at once, so that one claim serves several of them."""
+        if not self._has_more:
+            return
+        if self._capacity().attempts >= self._settings.smtp_concurrency // 4:
+            self.wake()
+        elif not self._is_gathering:
+            self._is_gathering = True
             asyncio.get_running_loop().call_later(_GATHER, self.wake)
+
+    def _capacity(self) -> Capacity:
+        return free_capacity(self._attempts.values(), self._servers.state, self._settings.smtp_concurrency)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         attempt = self._attempts.pop(task)

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ARRAY, Uuid, any_, cast, func, select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.instants import render_instant
 
@@ -14,8 +14,30 @@ from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.event_mapping import RenderedEvent
 from sla_timer.domain.event_summary import EventSummary
 from sla_timer.domain.timeline_events import LADDER, EventKind
-from sla_timer.store.tables import AGENDA, OUTBOX, POLICIES, TICKETS
+from sla_timer.store.tables import OUTBOX
 
+_LOCK_DUE: Final = text(
+    """
+SELECT t.ticket_id FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
+WHERE a.partition = :partition AND a.due IS NOT NULL AND a.next_at <= CAST(:through AS timestamptz)
+    AND t.policy_versions >= (
+        SELECT coalesce(max(number), 0)
+        FROM (SELECT in_force_from, row_number() OVER (ORDER BY stored_at) AS number FROM policies) AS version
+        WHERE in_force_from <= CAST(:through AS timestamptz)
+    )
+ORDER BY a.next_at LIMIT CAST(:limit AS bigint)
+FOR UPDATE OF t SKIP LOCKED
+"""
+)
+_LOAD_DUE: Final = text(
+    """
+SELECT t.ticket_id, a.partition, a.next_at, a.due, t.ticket
+FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
+WHERE t.ticket_id = ANY(CAST(:ticket_ids AS uuid[]))
+    AND a.due IS NOT NULL AND a.next_at <= CAST(:through AS timestamptz)
+ORDER BY a.next_at, t.ticket_id
+"""
+)
 _ROWS: Final = {
     "ticket_id": "uuid",
     "partition": "smallint",
@@ -48,7 +70,7 @@ published AS (
     FROM fired ORDER BY n
 ),
 queued AS (
-    INSERT INTO {OUTBOX.table.name} (partition, key, headers, value)
+    INSERT INTO outbox (partition, key, headers, value)
     SELECT partition, convert_to(CAST(ticket_id AS text), 'UTF8'), headers, event FROM fired ORDER BY n
 ),
 changed AS (
@@ -96,24 +118,7 @@ async def lock_due(connection: AsyncConnection, *, partition: int, through: date
     Also skips a ticket that was not yet evaluated with a policy version in force by `through`: the rollout evaluates it
     first.
     """
-    a, t = AGENDA.c, TICKETS.c
-    numbered = select(
-        POLICIES.c.in_force_from, func.row_number().over(order_by=POLICIES.c.stored_at).label("number")
-    ).subquery()
-    in_force = select(func.max(numbered.c.number)).where(numbered.c.in_force_from <= through).scalar_subquery()
-    locked = await connection.execute(
-        select(t.ticket_id)
-        .join(AGENDA, a.ticket_id == t.ticket_id)
-        .where(
-            a.partition == partition,
-            a.due.is_not(None),
-            a.next_at <= through,
-            t.policy_versions >= func.coalesce(in_force, 0),
-        )
-        .order_by(a.next_at)
-        .limit(limit)
-        .with_for_update(of=TICKETS, skip_locked=True)
-    )
+    locked = await connection.execute(_LOCK_DUE, {"partition": partition, "through": through, "limit": limit})
     return list(locked.scalars())
 
 
@@ -122,13 +127,7 @@ async def load_due(connection: AsyncConnection, ticket_ids: Sequence[UUID], *, t
 
     The tickets are locked, by a statement before: what that one read may be older than the lock.
     """
-    a, t = AGENDA.c, TICKETS.c
-    rows = await connection.execute(
-        select(t.ticket_id, a.partition, a.next_at, a.due, t.ticket)
-        .join(AGENDA, a.ticket_id == t.ticket_id)
-        .where(t.ticket_id == any_(cast(ticket_ids, ARRAY(Uuid))), a.due.is_not(None), a.next_at <= through)
-        .order_by(a.next_at, t.ticket_id)
-    )
+    rows = await connection.execute(_LOAD_DUE, {"ticket_ids": ticket_ids, "through": through})
     return [DueTicket(*row) for row in rows]
 
 
