@@ -24,6 +24,7 @@ WORSE: Final = 1.3
 """A ratio so many times the kept one is a failure."""
 WORK_ITEMS: Final = 20_000
 RUNS: Final = 5
+PER_SECOND: Final = {"ms CPU": 1e3, "us CPU": 1e6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def measured_ratios(watched: Watched, rounds: int) -> list[float]:
 
 
 def _ratios(figure: Figure, reference: str | None, work: float) -> Iterator[float]:
-    theirs = figure.beside[reference] if reference else (1000 * work,) * len(figure.rounds)
+    theirs = figure.beside[reference] if reference else (PER_SECOND[figure.unit] * work,) * len(figure.rounds)
     for one, other in zip(figure.rounds, theirs, strict=True):
         yield other / one if figure.more_is_better else one / other
 
