@@ -68,20 +68,24 @@ def _computed(used: Mapping[str, float], loads: Sequence[Load]) -> Iterator[tupl
     stored = sum(used[f"stored for a ticket, {database}"] for database in STORED) * KIB
     wal = used["write-ahead log of a ticket"] * KIB
     yield "tickets a day", [f"{load.tickets_a_day:,.0f}" for load in loads]
-    yield "tickets a second, busiest hour", [readable(load.peak) for load in loads]
-    yield "facts a second, busiest hour", [readable(load.peak * FACTS) for load in loads]
-    yield "mails a second, busiest hour", [readable(load.peak * MAILS) for load in loads]
+    yield "tickets a second, busiest hour", [_short(load.peak) for load in loads]
+    yield "facts a second, busiest hour", [_short(load.peak * FACTS) for load in loads]
+    yield "mails a second, busiest hour", [_short(load.peak * MAILS) for load in loads]
     for service in ("intake", "sla-timer", "escalator", "notifier", "kafka"):
-        yield f"cores of {service}", [readable(load.peak * _seconds(used, service)) for load in loads]
+        yield f"cores of {service}", [_short(load.peak * _seconds(used, service)) for load in loads]
     servers = [name for name in (*PER_FACT, *PER_MAIL) if name.startswith("postgres")]
     yield (
         "cores of PostgreSQL",
-        [readable(load.peak * sum(_seconds(used, name) for name in servers)) for load in loads],
+        [_short(load.peak * sum(_seconds(used, name) for name in servers)) for load in loads],
     )
-    yield "write-ahead log, MiB a second", [readable(load.peak * FACTS * wal / 2**20) for load in loads]
-    yield "PostgreSQL, GiB of open tickets", [readable(load.open * stored / GIB) for load in loads]
-    yield "PostgreSQL, GiB more in a year", [readable(load.tickets_a_day * 365 * stored / GIB) for load in loads]
-    yield "Kafka, GiB kept", [readable(load.tickets_a_day * _kept_bytes(used) / GIB) for load in loads]
+    yield "write-ahead log, MiB a second", [_short(load.peak * FACTS * wal / 2**20) for load in loads]
+    yield "PostgreSQL, GiB of open tickets", [_short(load.open * stored / GIB) for load in loads]
+    yield "PostgreSQL, GiB more in a year", [_short(load.tickets_a_day * 365 * stored / GIB) for load in loads]
+    yield "Kafka, GiB kept", [_short(load.tickets_a_day * _kept_bytes(used) / GIB) for load in loads]
+
+
+def _short(value: float) -> str:
+    return "< 0.01" if value < 0.01 else readable(value)
 
 
 def _seconds(used: Mapping[str, float], part: str) -> float:
