@@ -188,7 +188,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
-        packed = b'[["ce_type","bm90aWZ5"]]'
+        packed = b'[["ce_type","notify"]]'
         letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES_TOPIC, 1, None, b"k", packed, b"{}", "was too large")]
         poison = b"\xff" * 1_000_000
         letters += [
