@@ -20,6 +20,7 @@ from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin
 from tocsin.runtime.database.engine import engine
 from tocsin.runtime.http.api_keys import add_key, issue
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, TICKETS_TOPIC
+from tocsin.runtime.kafka.record_headers import pack
 from tocsin_local.loopback import free_port
 
 pytestmark = pytest.mark.long
@@ -188,7 +189,7 @@ async def test_dead_letters_are_listed_and_replayed_over_http(bell: Bell, kafka:
     bell.migrate()
     db = engine(bell.environment["TOCSIN_DATABASE_URL"], "bell-writer")
     async with db.begin() as connection:
-        packed = b'[["ce_type","notify"]]'
+        packed = pack([("ce_type", b"notify")])
         letters = [DeadLetter(DeadLetterOrigin.OUTBOX, DEADLINES_TOPIC, 1, None, b"k", packed, b"{}", "was too large")]
         poison = b"\xff" * 1_000_000
         letters += [

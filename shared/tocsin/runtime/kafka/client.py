@@ -93,7 +93,7 @@ def new_producer(bootstrap: str) -> AIOKafkaProducer:
         enable_idempotence=True,
         acks="all",
         linger_ms=0,
-        max_batch_size=64 * 1024,
+        max_batch_size=256 * 1024,
         max_request_size=MAX_REQUEST_BYTES,
         request_timeout_ms=20_000,
         metadata_max_age_ms=30_000,
