@@ -22,7 +22,7 @@ from support.servers import SERVICES, log_line
 from tocsin_local.loopback import free_port_offset, responds
 from tocsin_local.stack import Stack, StackOptions
 
-from bench.figures import FULL, Effort, Figure
+from bench.figures import FULL, Effort, Figure, show
 
 LIBRARIES: Final = "import os, fastapi, uvicorn, sqlalchemy.ext.asyncio, asyncpg, aiokafka; os._exit(0)"
 BESIDE: Final = "imports of its libraries"
@@ -100,5 +100,4 @@ def _import_libraries() -> Start:
 
 
 if __name__ == "__main__":
-    for figure in measure(FULL):
-        sys.stdout.write(f"{figure}\n")
+    show(measure(FULL))

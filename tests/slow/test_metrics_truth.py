@@ -21,6 +21,7 @@ from support.prometheus import scraping
 from support.scenario import Scenario
 from support.servers import SERVICES
 from tocsin.instants import render_instant
+from tocsin.runtime.kafka.client import PARTITIONS
 from tocsin_local.layout import REPOSITORY
 from tocsin_local.loopback import LOOPBACK
 from tocsin_local.stack import Stack
@@ -400,7 +401,7 @@ async def test_on_call_is_what_the_notifier_says(day: ObservedDay) -> None:
 
 async def test_table_rows_are_those_of_the_databases(day: ObservedDay) -> None:
     databases = day.stack.stack.run["databases"]
-    changing = {"offsets", "outbox", "outbox_lease", "key_uses"}
+    changing = {"offsets", "consumer_replicas", "outbox", "outbox_lease", "key_uses"}
     for service, url in databases.items():
         connection = await asyncpg.connect(url.replace("+asyncpg", ""))
         try:
@@ -422,6 +423,7 @@ def test_the_pipeline_is_idle_and_healthy(day: ObservedDay) -> None:
     prometheus = day.prometheus
     assert prometheus.value("sum(up)") == len(SERVICES) + len(REPLICATED)
     assert set(prometheus.by("sum by (job) (sla_relay_leader)", "job").values()) == {1}
+    assert set(prometheus.by("sum by (job) (sla_partitions_held)", "job").values()) == {PARTITIONS}
     assert prometheus.value("sum(max by (job) (sla_outbox_pending))") == 0
     assert prometheus.value("max(sla_outbox_oldest_age_seconds)") == 0
     assert prometheus.value("max(sla_oldest_overdue_seconds)") == 0

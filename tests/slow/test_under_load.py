@@ -11,7 +11,6 @@ from support.consistency import PostedTicket
 from support.inbox import count_by_kind
 from support.polling import eventually
 from support.scenario import Scenario
-from support.ticket_load import assert_nothing_lost_or_doubled, posting
 from tocsin.instants import render_instant
 
 SERVICES = ("intake", "sla-timer", "escalator", "notifier")
@@ -102,18 +101,3 @@ async def test_replicas_join_and_leave_under_load(scenario: Scenario) -> None:
     expected = Counter(warning=1, response_missed=1)
     assert {ticket.id for ticket in tickets if count_by_kind(mails[ticket.id]) != expected} == set()
     await scenario.assert_consistent(*tickets[SAMPLE], mails=mails)
-
-
-@pytest.mark.rule("4.21", "5.23")
-async def test_kafka_and_postgres_are_killed_together_under_load(scenario: Scenario) -> None:
-    due_tomorrow = await scenario.open_tickets(60, "responded")
-    deadline = scenario.after(hours=24)
-    await scenario.advance_to(deadline - timedelta(minutes=20))
-    await scenario.run_clock(rate=60)
-    async with posting(scenario):
-        await scenario.concurrently(scenario.post_event(ticket, "resolved") for ticket in due_tomorrow[:40])
-        await scenario.stack.kill("kafka", "postgres")
-        await eventually(lambda: scenario.now > deadline, "business time passes the deadline")
-        await scenario.stack.start("kafka", "postgres")
-        await scenario.stack.wait_until_ready()
-    await assert_nothing_lost_or_doubled(scenario)

@@ -77,9 +77,9 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path, **settings: str) -> Iterator[MovableStack]:
+def start_movable_stack(folder: Path, *, durable: bool = False, **settings: str) -> Iterator[MovableStack]:
     """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end. `settings` replace
-    those of its services.
+    those of its services. PostgreSQL keeps what it has committed when it is killed only if it is `durable`.
 
     Its policy allows any number of single mails, except for the customer `storm`: business hours pass in moments here,
     but mails are joined into digests by real time.
@@ -100,7 +100,7 @@ def start_movable_stack(folder: Path, **settings: str) -> Iterator[MovableStack]
         state=folder / "state",
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
-        durable=False,
+        durable=durable,
         directory=directory.file,
         policy=policy,
         integrations=integrations,

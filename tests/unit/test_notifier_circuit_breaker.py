@@ -69,7 +69,7 @@ def test_failures_during_a_pause_do_not_prolong_it(time: FakeTime) -> None:
 def test_after_a_hang_single_mails_are_tried_until_one_is_answered(time: FakeTime) -> None:
     circuit = CircuitBreaker()
     circuit.succeed()
-    pause = circuit.hang()
+    pause = circuit.hang(time.now)
     assert pause is not None
     assert (circuit.is_hung, state_of(circuit)) == (True, CircuitState.OPEN)
     time.now += pause
@@ -84,17 +84,28 @@ def test_trials_are_frequent_at_first(time: FakeTime) -> None:
     """A trial takes two seconds to fail, so mail flows within five seconds after a hang of half a minute."""
     circuit, began = CircuitBreaker(), time.now
     while time.now - began < 30:
-        pause = circuit.hang()
+        pause = circuit.hang(time.now)
         assert pause is not None
         assert pause <= 3
         time.now += pause + 2
     while time.now - began < 600:
-        time.now += circuit.hang() or 0
-    assert (circuit.hang() or 0) >= 15
+        time.now += circuit.hang(time.now) or 0
+    assert (circuit.hang(time.now) or 0) >= 15
 
 
 def test_a_hang_long_ago_counts_as_any_other_failure(time: FakeTime) -> None:
     circuit = CircuitBreaker()
-    circuit.hang()
+    circuit.hang(time.now)
     time.now += 601
     assert (circuit.is_hung, state_of(circuit)) == (False, CircuitState.HALF_OPEN)
+
+
+def test_mails_that_began_before_the_hang_do_not_prolong_it(time: FakeTime) -> None:
+    circuit = CircuitBreaker()
+    began_at = time.now
+    time.now += 5
+    pause = circuit.hang(began_at)
+    assert pause is not None
+    time.now += pause
+    assert circuit.hang(began_at + 1) is None
+    assert (circuit.failures, state_of(circuit)) == (1, CircuitState.TRIAL)

@@ -135,7 +135,7 @@ class Settings(ServiceSettings, LinkSettings, CalendarSettings, ReturnPathSettin
     ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
     """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
     lease_seconds: Annotated[float, Field(ge=1, le=3600)] = 15
-    poll_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
+    poll_interval: Annotated[float, Field(gt=0, le=60)] = 1
     retry_base: Seconds = 1
     retry_ceiling: Seconds = 300
     retry_give_up: Annotated[float, Field(gt=0)] = 86400

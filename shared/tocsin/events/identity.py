@@ -1,6 +1,7 @@
 """Deterministic ids: the same input always has the same id (docs/architecture.md#delivery)."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Final
 from uuid import UUID, uuid5
 
@@ -32,6 +33,7 @@ UuidInput = Annotated[
 """A UUID in a request, in its one spelling."""
 
 
+@lru_cache(maxsize=1024)  # a fact's row and the event that publishes it have the same id
 def fact_id(ticket: UUID, event_id: str) -> UUID:
     """Return the id of the event that carries the fact `event_id` of the ticket."""
     return _uuid5(ticket, "fact", event_id)

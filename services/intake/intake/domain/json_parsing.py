@@ -71,6 +71,9 @@ _TOO_DEEP: Final = f"is nested more than {MAX_DEPTH} deep"
 
 
 def _object(pairs: list[tuple[str, object]]) -> object:
+    value = dict(pairs)
+    if len(value) == len(pairs) and all(map(str.isascii, value)):
+        return value
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:

@@ -18,7 +18,7 @@ from intake.workers.write_queue import log_outcomes, report_ticket
 
 log = structlog.get_logger(__name__)
 
-CHUNK_TICKETS: Final = 50
+CHUNK_TICKETS: Final = 100
 CHUNK_EVENTS: Final = 500
 """The size of a transaction: few round trips, but short, because an open one holds back the watermark."""
 

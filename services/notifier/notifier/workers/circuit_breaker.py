@@ -36,7 +36,7 @@ class CircuitBreaker:
         self.failures = 0
         """Consecutive failures. Those during a pause count as one: their attempts had started before it."""
         self._retry_at = 0.0
-        self._hung_until = 0.0
+        self._hung_at = -_HUNG_FOR
 
     @property
     def state(self) -> CircuitState:
@@ -49,22 +49,27 @@ class CircuitBreaker:
     @property
     def is_hung(self) -> bool:
         """Whether the last known problem is a hang."""
-        return time.monotonic() < self._hung_until
+        return time.monotonic() - self._hung_at < _HUNG_FOR
 
     def succeed(self) -> None:
         """Close the circuit."""
         self._closed = True
         self.failures = 0
-        self._hung_until = 0.0
+        self._hung_at = -_HUNG_FOR
 
     def fail(self) -> float | None:
         """Record a failure; returns the pause in seconds if it started one, else None."""
         return self._pause(_BACKOFF)
 
-    def hang(self) -> float | None:
-        """Record that the server does not reply; returns the pause in seconds if it started one, else None."""
+    def hang(self, began_at: float) -> float | None:
+        """Record that the server does not reply to what began then; returns the pause in seconds if it started one.
+
+        What began before the last hang says nothing new.
+        """
+        if began_at < self._hung_at:
+            return None
         pause = self._pause(_HANG_BACKOFF)
-        self._hung_until = time.monotonic() + _HUNG_FOR
+        self._hung_at = time.monotonic()
         return pause
 
     def begin_trial(self) -> None:

@@ -116,6 +116,7 @@ class SmtpServers:
                 event = "mail_login_refused" if reply.refuses_login else "mail_server_fails"
                 about = {"relay": server.name, "failures": circuit.failures, "pause_seconds": pause}
                 log.error(event, **about, code=reply.code, reply=reply.text)
+                asyncio.get_running_loop().call_later(pause, self._on_change)
         elif not circuit.is_hung or (reply.phase is SmtpPhase.DATA and reply.code is not None):
             if circuit.failures:
                 log.info("mail_server_recovered", relay=server.name, failures=circuit.failures)
@@ -129,7 +130,7 @@ class SmtpServers:
         limit = watch.limit(is_hung=self._circuits[server].is_hung)
 
         def overdue() -> None:
-            self._on_overdue(server, phase, watch.add_overdue(attempt, began_at, time.monotonic()), limit)
+            self._on_overdue(server, phase, began_at, watch.add_overdue(attempt, began_at, time.monotonic()))
 
         timer = asyncio.get_running_loop().call_later(limit, overdue)
         try:
@@ -137,18 +138,24 @@ class SmtpServers:
         finally:
             timer.cancel()
 
-    def _on_overdue(self, server: SmtpServer, phase: SmtpPhase, waiting: Sequence[Attempt], seconds: float) -> None:
+    def _on_overdue(self, server: SmtpServer, phase: SmtpPhase, began_at: float, waiting: Sequence[Attempt]) -> None:
         circuit = self._circuits[server]
         metrics.OVERDUE_REPLIES.labels(server.name).inc()
-        about = {"relay": server.name, "phase": phase, "waiting": len(waiting), "seconds": round(seconds, 1)}
+        about = {
+            "relay": server.name,
+            "phase": phase,
+            "waiting": len(waiting),
+            "seconds": round(time.monotonic() - began_at, 1),
+        }
         if circuit.state is CircuitState.CLOSED and len(waiting) < _MANY:
             log.warning("mail_server_reply_overdue", **about)
             return
         for attempt in waiting:
             attempt.is_stalled = True
-        pause = circuit.hang()
+        pause = circuit.hang(began_at)
         if pause is not None:
             log.error("mail_server_hangs", **about, failures=circuit.failures, pause_seconds=pause)
+            asyncio.get_running_loop().call_later(pause, self._on_change)
         self._show(server)
         self._on_change()
 

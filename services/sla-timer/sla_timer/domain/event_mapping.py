@@ -59,7 +59,7 @@ class EventContext:
     confirmed_through: int
 
 
-class RenderedEvent(NamedTuple):
+class DueEvent(NamedTuple):
     """An event of the agenda as it is published once it is due: its natural key, and its JSON without the ticket.
 
     `ticket` is the JSON of its ticket; null means as at the opening. It is confirmed: `json` can say otherwise.
@@ -85,11 +85,11 @@ class RenderedEvent(NamedTuple):
         return b'{"ticket":' + ticket + b"," + body[1:].encode()
 
 
-def rendered_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> RenderedEvent:
+def rendered_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> DueEvent:
     """Render an event of the agenda."""
     event = published_event(keyed, details, replace(context, confirmed_through=keyed.event.at))
     key = keyed.key
-    return RenderedEvent(
+    return DueEvent(
         kind=key.kind.value,
         subject=key.subject,
         cycle=key.cycle,

@@ -13,8 +13,8 @@ from tocsin.events import ClockName, DeadlineEvent, Fact, Ticket
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.event_mapping import (
+    DueEvent,
     EventContext,
-    RenderedEvent,
     notice_event,
     published_event,
     rendered_event,
@@ -128,7 +128,7 @@ class TicketEvaluation:
     clocks: Sequence[ClockSummary]
     events: Sequence[PublishedEvent]
     agenda: Sequence[AgendaItem]
-    due_next: Sequence[RenderedEvent]
+    due_next: Sequence[DueEvent]
 
 
 def evaluate_ticket(
@@ -168,7 +168,7 @@ def evaluate_ticket(
     )
 
 
-def render_next(agenda: Sequence[AgendaItem], context: EventContext) -> list[RenderedEvent]:
+def render_next(agenda: Sequence[AgendaItem], context: EventContext) -> list[DueEvent]:
     """Render the events of the first instant of an agenda."""
     first = takewhile(lambda item: item.keyed.event.at == agenda[0].keyed.event.at, agenda)
     return [rendered_event(keyed, details, context) for keyed, details in first]

@@ -8,7 +8,7 @@ from typing import Final
 from tocsin.business_time import micros, to_datetime
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
-from sla_timer.domain.event_mapping import EventContext, RenderedEvent
+from sla_timer.domain.event_mapping import DueEvent, EventContext
 from sla_timer.domain.ticket_evaluation import render_next
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import report_events
@@ -111,7 +111,7 @@ async def render_ahead(context: TimerContext, partition: int) -> datetime | None
             return earliest
 
 
-def _render(context: TimerContext, unrendered: UnrenderedAgenda) -> list[RenderedEvent]:
+def _render(context: TimerContext, unrendered: UnrenderedAgenda) -> list[DueEvent]:
     historic_through = unrendered.historic_through
     about = EventContext(
         ticket=unrendered.ticket,

@@ -18,7 +18,7 @@ from tocsin.events import Assignee, Ticket
 from tocsin.runtime.database import bulk
 from tocsin.runtime.kafka.client import PARTITIONS
 
-from sla_timer.domain.event_mapping import RenderedEvent
+from sla_timer.domain.event_mapping import DueEvent
 from sla_timer.domain.ticket_details import TicketDetails
 from sla_timer.domain.ticket_evaluation import AgendaItem, TicketEvaluation
 from sla_timer.domain.timeline_events import (
@@ -102,7 +102,7 @@ async def lock_unrendered(connection: AsyncConnection, *, partition: int, limit:
 
 
 async def store_rendered(
-    connection: AsyncConnection, rendered: Iterable[tuple[UnrenderedAgenda, Sequence[RenderedEvent]]]
+    connection: AsyncConnection, rendered: Iterable[tuple[UnrenderedAgenda, Sequence[DueEvent]]]
 ) -> None:
     """Store the rendered next events of agendas that this transaction has locked."""
     rows = [
@@ -133,7 +133,7 @@ async def oldest_due_at(connection: AsyncConnection) -> datetime | None:
     return min((at for at in earliest.values() if at is not None), default=None)
 
 
-def _row(ticket_id: UUID, next_at: int, due: Sequence[RenderedEvent], later: Sequence[StoredEvent]) -> dict[str, Any]:
+def _row(ticket_id: UUID, next_at: int, due: Sequence[DueEvent], later: Sequence[StoredEvent]) -> dict[str, Any]:
     return {
         "ticket_id": ticket_id,
         "next_at": to_datetime(next_at),

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.instants import render_instant
 
 from sla_timer.domain.clock import ClockOutcome
-from sla_timer.domain.event_mapping import RenderedEvent
+from sla_timer.domain.event_mapping import DueEvent
 from sla_timer.domain.event_summary import EventSummary
 from sla_timer.domain.timeline_events import LADDER, EventKind
 from sla_timer.store.tables import OUTBOX
@@ -108,8 +108,8 @@ class DueTicket(NamedTuple):
     due: bytes
     opened: bytes
 
-    def events(self) -> list[RenderedEvent]:
-        return [*map(RenderedEvent._make, orjson.loads(self.due))]
+    def events(self) -> list[DueEvent]:
+        return [*map(DueEvent._make, orjson.loads(self.due))]
 
 
 async def lock_due(connection: AsyncConnection, *, partition: int, through: datetime, limit: int) -> list[UUID]:
@@ -172,7 +172,7 @@ async def publish_due(
     return [summaries[number - 1] for number in fired.scalar_one()]
 
 
-def _summary(ticket: DueTicket, event: RenderedEvent) -> EventSummary:
+def _summary(ticket: DueTicket, event: DueEvent) -> EventSummary:
     return EventSummary(
         type=event.kind,
         ticket_id=ticket.ticket_id,
