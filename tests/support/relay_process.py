@@ -8,6 +8,7 @@ from tocsin.runtime.kafka.relay import Relay
 
 from support.runtime_world import DEAD_LETTERS, OUTBOX
 
+
 async def main(url: str, bootstrap: str) -> None:
     await Relay(engine(url, "intake-relay"), bootstrap, OUTBOX, DEAD_LETTERS, interval=0.05).run()
 
