@@ -4,16 +4,14 @@ With `--quick` the sizes are a twentieth and nothing is written. A row that fail
 exit status is 1.
 """
 
-import importlib
-import logging
 import sys
 import time
 import traceback
-from typing import Annotated, Any
+from typing import Annotated
 
-import structlog
 import typer
 
+from bench.alone import measure_alone
 from bench.check import keep_ratios
 from bench.document import write_page
 from bench.figures import FULL, QUICK, Effort, Figure, show
@@ -27,7 +25,6 @@ def main(
     rounds: Annotated[int | None, typer.Option()] = None,
     quick: Annotated[bool, typer.Option(help="small sizes, one round, writes nothing")] = False,
 ) -> None:
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     effort = QUICK if quick else FULL
     effort = Effort(rounds or effort.rounds, effort.scale)
     results = load_results()
@@ -41,7 +38,7 @@ def main(
             save_results(results)
             write_page(results)
     if not (only or quick):
-        keep_ratios(effort.rounds)
+        keep_ratios()
     if failed:
         sys.stderr.write(f"failed: {', '.join(failed)}\n")
     sys.exit(1 if failed else 0)
@@ -59,8 +56,7 @@ def _measured(row: Row, effort: Effort) -> list[Figure] | None:
     sys.stdout.write(f"\n{row.title} ({row.name})\n")
     began = time.monotonic()
     try:
-        module: Any = importlib.import_module(f"bench.{row.module}")
-        figures: list[Figure] = module.measure(effort)
+        figures = measure_alone(row.module, effort)
     except Exception:
         traceback.print_exc()
         return None

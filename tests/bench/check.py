@@ -5,19 +5,17 @@ its own stands beside a fixed piece of work of pydantic and orjson. `python -m b
 kept.json (`make bench-keep`); tests/slow/test_bench_ratios.py compares with them.
 """
 
-import importlib
-import logging
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import orjson
-import structlog
 
+from bench.alone import measure_alone
 from bench.figures import Effort, Figure
 from bench.noop import Ticket
 
@@ -26,6 +24,7 @@ WORSE: Final = 1.3
 """A ratio so many times the kept one is a failure."""
 WORK_ITEMS: Final = 20_000
 RUNS: Final = 5
+PER_SECOND: Final = {"ms CPU": 1e3, "us CPU": 1e6}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +42,22 @@ WATCHED: Final = (
     Watched("intake", "tickets by HTTP, CPU of the worker", 0.25, "no-op"),
     Watched("judging", "judging, CPU a ticket", 0.2),
     Watched("sweep", "due at one instant, CPU a ticket", 0.04),
-    Watched("notifier", "mail, CPU a mail", 0.2),
+    Watched("notifier", "mail, CPU a mail", 0.2, "bare loop"),
     Watched("relay", "relay, CPU an event", 0.2, "bare producer"),
 )
 
 
 def measured_ratios(watched: Watched, rounds: int) -> list[float]:
     """The ratio of each round."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    module: Any = importlib.import_module(f"bench.{watched.module}")
     before = _work_seconds()
-    figures: Sequence[Figure] = module.measure(Effort(rounds, watched.scale))
+    figures = measure_alone(watched.module, Effort(rounds, watched.scale))
     work = (before + _work_seconds()) / 2
     figure = next(figure for figure in figures if figure.name == watched.figure)
     return list(_ratios(figure, watched.reference, work))
 
 
 def _ratios(figure: Figure, reference: str | None, work: float) -> Iterator[float]:
-    theirs = figure.beside[reference] if reference else (1000 * work,) * len(figure.rounds)
+    theirs = figure.beside[reference] if reference else (PER_SECOND[figure.unit] * work,) * len(figure.rounds)
     for one, other in zip(figure.rounds, theirs, strict=True):
         yield other / one if figure.more_is_better else one / other
 
@@ -93,7 +90,7 @@ def kept_ratios() -> Mapping[str, float]:
     return found
 
 
-def keep_ratios(rounds: int = 5) -> None:
+def keep_ratios(rounds: int = 3) -> None:
     """Measures all of them and writes kept.json."""
     kept = {one.figure: round(statistics.median(measured_ratios(one, rounds)), 4) for one in WATCHED}
     KEPT.write_bytes(orjson.dumps(kept, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))

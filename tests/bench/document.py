@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from bench import scaling
 from bench.figures import Figure, readable
 from bench.plots import bar_chart, line_chart
 from bench.results import Result
@@ -17,20 +18,26 @@ SIZES: Final = ("1,000", "10,000", "100,000", "1,000,000")
 
 
 def write_page(results: Mapping[str, Result]) -> None:
-    """Replaces the measured part of the page and all charts."""
+    """Replaces all charts, and the measured part of the page and of docs/scaling.md."""
     CHARTS.mkdir(exist_ok=True)
     for name, chart in _charts(results):
         (CHARTS / f"{name}.svg").write_text(chart)
-    head, _, rest = PAGE.read_text().partition(BEGIN)
+    _replace(PAGE, _lines(results))
+    if "footprint" in results:
+        figures = {figure.name: figure for figure in results["footprint"].figures}
+        _replace(scaling.PAGE, scaling.scaling_lines(figures))
+
+
+def _replace(page: Path, lines: Iterator[str]) -> None:
+    head, _, rest = page.read_text().partition(BEGIN)
     _, _, tail = rest.partition(END)
-    measured = "\n".join(_lines(results))
-    PAGE.write_text(f"{head}{BEGIN}\n{measured}\n{END}{tail}")
+    measured = "\n".join(lines)
+    page.write_text(f"{head}{BEGIN}\n\n{measured}\n\n{END}{tail}")
 
 
 def _lines(results: Mapping[str, Result]) -> Iterator[str]:
     machines = {tuple(result.machine.items()) for result in results.values()}
     for machine in sorted(machines):
-        yield ""
         yield f"Machine: {', '.join(f'{name} {value}' for name, value in machine)}."
     yield ""
     for row in ROWS:
@@ -48,6 +55,10 @@ def _section(row: Row, result: Result) -> Iterator[str]:
     for figure in result.figures:
         yield f"| {' | '.join(_cells(row, figure))} |"
     yield ""
+    for chart in row.charts:
+        if (CHARTS / f"{chart}.svg").exists():
+            yield f"![{row.title}: {chart}](performance/{chart}.svg)"
+            yield ""
     for note in dict.fromkeys(f"{figure.name}: {figure.note}" for figure in result.figures if figure.note):
         yield f"- {note}."
     yield ""

@@ -20,7 +20,7 @@ from bench.figures import FULL, Effort, Figure, show
 
 WARM_UP_SECONDS: Final = 30
 """Until then the services join their groups and the JVM compiles what runs all the time."""
-ROUND_SECONDS: Final = 30
+ROUND_SECONDS: Final = 15
 UNIT: Final = "% of a core"
 
 

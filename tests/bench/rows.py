@@ -40,6 +40,7 @@ class Row:
     module: str
     goals: Mapping[str, Sequence[Goal]] = field(default_factory=dict)
     before: Mapping[str, str] = field(default_factory=dict)
+    charts: Sequence[str] = ()
 
 
 ROWS: Final = (
@@ -52,6 +53,7 @@ ROWS: Final = (
             "tickets by HTTP, p99": (Goal(40),),
         },
         {"tickets by HTTP": "545 1/s, 0.25 of the no-op", "tickets by HTTP, p99": "148 ms"},
+        ("http",),
     ),
     Row(
         "batches",
@@ -67,6 +69,7 @@ ROWS: Final = (
         "burst",
         {"due at one instant": (Goal(5),)},
         {"due at one instant": "52 s", "due at one instant, CPU a ticket": "780 us CPU"},
+        ("burst",),
     ),
     Row(
         "arming",
@@ -78,12 +81,14 @@ ROWS: Final = (
                 *(Goal(1, name, True) for name in ("procrastinate", "PgQueuer", "Celery with Redis")),
             )
         },
+        charts=("arming",),
     ),
     Row(
         "growth",
         "Growth to 1,000,000 open tickets, and lateness with them",
         "growth",
         {"lateness, p50": (Goal(60),), "lateness, p99": (Goal(150),), "growth": (Goal(1.3),)},
+        charts=("lateness", "growth"),
     ),
     Row(
         "mail-latency",
@@ -119,7 +124,7 @@ ROWS: Final = (
         {"fail-over by a restart": (Goal(3),), "fail-over to a second replica": (Goal(3),)},
         {"fail-over by a restart": "15 s", "fail-over to a second replica": "15 s"},
     ),
-    Row("replicas", "One, two and three replicas of each service", "replicas"),
+    Row("replicas", "One, two and three replicas of each service", "replicas", charts=("replicas",)),
     Row("footprint", "What one ticket uses, from its post to a mail", "footprint"),
     Row(
         "timelines",

@@ -112,10 +112,12 @@ async def test_a_killed_consumer_is_replaced_by_its_restart(url: str, db: AsyncE
     async with feeding(kafka, db) as feed:
         with consumer_process(url, kafka.bootstrap) as one:
             await feed.seconds_until_read()
+            killed = set(await holders(db))
             one.kill()
             with consumer_process(url, kafka.bootstrap):
-                await eventually(lambda: is_replaced(db, set()))
+                await eventually(lambda: has_joined(db, killed))
                 assert await feed.seconds_until_read() < A_FEW_LEASES
+                assert await is_replaced(db, killed)
 
 
 async def test_a_stopping_consumer_releases_its_partitions_at_once(
@@ -172,6 +174,11 @@ async def test_consumers_go_on_after_their_database_was_killed(tmp_path: Path, k
                         assert await rows(db, DEAD_LETTERS.table) == []
     finally:
         server.remove()
+
+
+async def has_joined(db: AsyncEngine, before: set[UUID]) -> bool:
+    """Whether another replica has sent a heartbeat."""
+    return not {row.holder for row in await rows(db, OFFSETS.replicas)} <= before
 
 
 async def is_replaced(db: AsyncEngine, before: set[UUID]) -> bool:

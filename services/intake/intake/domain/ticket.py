@@ -110,7 +110,7 @@ TicketEvent = TicketOpened | TicketChanged | TicketImported
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedEvent:
+class RenderedTicketEvent:
     """An event of a ticket, and the event as JSON."""
 
     event: TicketEvent
@@ -123,4 +123,4 @@ class NewTicket:
 
     ticket: StoredTicket
     facts: tuple[StoredFact, ...]
-    events: tuple[RenderedEvent, ...]
+    events: tuple[RenderedTicketEvent, ...]

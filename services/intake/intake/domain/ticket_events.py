@@ -7,7 +7,7 @@ from uuid import UUID
 
 from tocsin.events import Fact, TicketChanged, TicketImported, TicketOpened
 
-from intake.domain.ticket import RenderedEvent, StoredTicket, TicketEvent
+from intake.domain.ticket import RenderedTicketEvent, StoredTicket, TicketEvent
 from intake.errors import RecordTooLargeError
 
 MAX_RECORD_BYTES: Final = 900_000
@@ -39,9 +39,9 @@ def events_since(ticket: StoredTicket, facts: Sequence[Fact], since: datetime) -
     return opening + [fact_event(ticket.tenant, ticket.ticket_id, fact) for fact in later if fact.received_at >= since]
 
 
-def render_events(events: Sequence[TicketEvent]) -> tuple[RenderedEvent, ...]:
+def render_events(events: Sequence[TicketEvent]) -> tuple[RenderedTicketEvent, ...]:
     """The events with their JSON. Raises RecordTooLargeError if one exceeds MAX_RECORD_BYTES."""
-    rendered = tuple(RenderedEvent(event, event.model_dump_json().encode()) for event in events)
+    rendered = tuple(RenderedTicketEvent(event, event.model_dump_json().encode()) for event in events)
     if any(len(each.value) > MAX_RECORD_BYTES for each in rendered):
         raise RecordTooLargeError(MAX_RECORD_BYTES)
     return rendered

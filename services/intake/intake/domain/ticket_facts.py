@@ -8,7 +8,7 @@ from typing import Self
 from tocsin.policy import Policy
 
 from intake.domain.facts import event_fact, reject_workarounds
-from intake.domain.ticket import RenderedEvent, StoredFact, StoredTicket
+from intake.domain.ticket import RenderedTicketEvent, StoredFact, StoredTicket
 from intake.domain.ticket_events import fact_event, render_events
 from intake.domain.ticket_request import EventRequest
 from intake.domain.ticket_state import STATE_TYPES, state_of
@@ -29,7 +29,7 @@ class TicketFacts:
     received_at: datetime
     known: Mapping[str, StoredFact]
     new: tuple[StoredFact, ...] = ()
-    events: tuple[RenderedEvent, ...] = ()
+    events: tuple[RenderedTicketEvent, ...] = ()
 
     def add(self, request: EventRequest, event_id: str) -> Self:
         """The facts with the event as its next fact; unchanged if the same event is known.

@@ -13,7 +13,7 @@ from tocsin.events import Assignee, Fact, Flag, Impact, fact_id
 from tocsin.runtime.database import bulk
 from tocsin.runtime.database.bulk import Write
 
-from intake.domain.ticket import NewTicket, RenderedEvent, StoredFact, StoredTicket
+from intake.domain.ticket import NewTicket, RenderedTicketEvent, StoredFact, StoredTicket
 from intake.domain.ticket_facts import TicketFacts
 from intake.domain.ticket_state import STATE_TYPES, CurrentTicketState
 from intake.store.tables import FACTS, OUTBOX, TICKET_WORDS, TICKETS
@@ -257,7 +257,7 @@ def _fact_row(stored: StoredFact) -> dict[str, Any]:
     }
 
 
-def _outbox_row(rendered: RenderedEvent, received_at: datetime) -> dict[str, Any]:
+def _outbox_row(rendered: RenderedTicketEvent, received_at: datetime) -> dict[str, Any]:
     """The row of the outbox, and the ticket's id."""
     row = OUTBOX.row(rendered.event, rendered.value)
     return row | {"received_at": received_at, "ticket_id": rendered.event.ticket_id}

@@ -1,4 +1,4 @@
-"""The offsets of the consumer group in Kafka. They only show the lag: the database holds the offsets that count."""
+"""The offsets that Kafka's own tools show. They only show the lag: the database holds the offsets that count."""
 
 import asyncio
 import contextlib
@@ -33,11 +33,9 @@ class GroupOffsets:
             await self.commit(client)
 
     async def commit(self, client: AIOKafkaConsumer) -> None:
-        """Commit the offsets of the partitions that are still assigned. Failures are ignored."""
-        found = {TopicPartition(self._topic, partition): offset for partition, offset in self._uncommitted.items()}
+        """Commit the offsets added since the last commit. Failures are ignored."""
+        offsets = {TopicPartition(self._topic, partition): offset for partition, offset in self._uncommitted.items()}
         self._uncommitted = {}
-        assigned = client.assignment()
-        offsets = {partition: offset for partition, offset in found.items() if partition in assigned}
         if offsets:
             with contextlib.suppress(KafkaError, OSError, TimeoutError):
                 async with asyncio.timeout(_COMMIT_SECONDS):
