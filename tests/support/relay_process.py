@@ -8,14 +8,9 @@ from tocsin.runtime.kafka.relay import Relay
 
 from support.runtime_world import DEAD_LETTERS, OUTBOX
 
-LEASE_SECONDS = 0.9
-
 
 async def main(url: str, bootstrap: str) -> None:
-    relay = Relay(
-        engine(url, "intake-relay"), bootstrap, OUTBOX, DEAD_LETTERS, interval=0.05, lease_seconds=LEASE_SECONDS
-    )
-    await relay.run()
+    await Relay(engine(url, "intake-relay"), bootstrap, OUTBOX, DEAD_LETTERS, interval=0.05).run()
 
 
 if __name__ == "__main__":

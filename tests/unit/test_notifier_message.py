@@ -377,23 +377,19 @@ def test_an_injected_header_or_recipient_is_never_sent(harmful: dict[str, Any], 
         serialise(**(INTENDED | harmful))
 
 
-@given(value=st.one_of(hostile, st.text()), name=st.one_of(hostile, st.text()))
-@example("=?utf-8?q?a?=", "=?utf-8?q?a?=")
-@example("a\r\n =?utf-8?q?b?=", "\r\n =?utf-8?q?b?=")
-@example("é\r\nBcc: x@evil.example", "é")
-@example("a:\x0bBcc: x@evil.example", "\x85Bcc: x@evil.example")
-def test_what_is_not_sanitised_is_refused_or_read_as_it_was_meant(value: str, name: str) -> None:
+@pytest.mark.parametrize(
+    "text", sorted({text for text in DANGEROUS if text.isascii()} | {"a", '"', "\\", ":", " ", ",;<>@"})
+)
+def test_what_is_not_sanitised_is_refused_or_read_as_it_was_meant(text: str) -> None:
     """By every parser: the check of a message is our own, and must be as strict as they are."""
+    value = f"a{text}Bcc: x@evil.example"
     try:
-        raw = serialise(
-            **(INTENDED | {"headers": [("Subject", value), ("Tocsin-Kind", "x")], "to": (name, "d@example.com")})
-        )
-    except (UnsafeMailError, ValueError):
+        raw = serialise(**(INTENDED | {"headers": [("Subject", value)], "to": (value, "d@example.com")}))
+    except UnsafeMailError:
         return
     parsed = message_from_bytes(raw, policy=default)
     for keys in (message_from_bytes(raw).keys(), parsed.keys()):
-        assert keys == ["From", "To", "Subject", "Tocsin-Kind", "MIME-Version", "Content-Type"]
-    assert str(parsed["Subject"]) == value.strip(" ")
-    assert [address.addr_spec for address in parsed["To"].addresses] == ["d@example.com"]
+        assert keys == ["From", "To", "Subject", "MIME-Version", "Content-Type"]
+    assert parsed["Subject"] == value
     assert [address.address for address in parse_email(raw).to] == ["d@example.com"]
-    assert len(parse_email(raw).headers) == 6
+    assert len(parse_email(raw).headers) == 5
