@@ -25,7 +25,7 @@ SERVICES: Final = ("intake", "sla-timer")
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 RATE: Final = 500
 POSTS: Final = 200
-WAITING: Final = {"apscheduler": 100_000, "procrastinate": 100_000, "pgqueuer": 100_000, "celery": 10_000}
+WAITING: Final = {"apscheduler": 100_000, "procrastinate": 100_000, "pgqueuer": 100_000, "celery": 2_000}
 WARNED: Final = "clock.warned"
 BROKER: Final = "kafka"
 

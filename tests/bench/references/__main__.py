@@ -26,7 +26,7 @@ CLASSES: Final = {
 SECONDS_TO_START: Final = 4.0
 PATIENCE: Final = 60.0
 PROBE: Final = 200
-READ_AHEAD: Final = {"celery": 4_000}
+READ_AHEAD: Final = {"celery": 250}
 """Jobs a second that a worker reads into its memory when it starts, where it keeps those of later."""
 
 
