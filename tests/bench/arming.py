@@ -29,7 +29,7 @@ from tocsin_local.stack import Stack
 from bench.figures import FULL, Effort, Figure, show
 from bench.growth import evaluated
 from bench.reference_runs import TITLES, reference_runs
-from bench.stacks import bench_stack, count_rows, cpu_seconds
+from bench.stacks import bench_stack, cpu_seconds
 
 TICKETS: Final = 10_000
 JOBS: Final = {"apscheduler": 1_000, "procrastinate": 20_000, "pgqueuer": 20_000, "celery": 5_000}
@@ -80,12 +80,12 @@ def measure(effort: Effort) -> list[Figure]:
 
 async def arm(stack: Stack, count: int) -> tuple[float, float]:
     """Seconds, and CPU seconds of sla-timer and PostgreSQL, from the first record in Kafka to the last agenda."""
-    before = await count_rows(stack, "sla-timer", "tickets")
+    opened_from = datetime.now(UTC)
     events = [opened() for _ in range(count)]
     parts = ("sla-timer", "postgres sla_timer")
     used, began = cpu_seconds(stack), time.perf_counter()
     await send(stack.run["kafka"], TICKETS_TOPIC, events)
-    await evaluated(stack, before + count)
+    await evaluated(stack, count, opened_from)
     seconds = time.perf_counter() - began
     after = cpu_seconds(stack)
     return seconds, sum(after[part] - used.get(part, 0.0) for part in parts)
