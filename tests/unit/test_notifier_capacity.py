@@ -1,4 +1,4 @@
-"""How many attempts may start beside those in flight."""
+"""How many mails may be claimed beside the attempts in flight, and which of them may use a connection."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import pytest
 from notifier.domain.delivery import Now
 from notifier.domain.new_delivery import delivery_for
 from notifier.handlers.claims import Claim, ClaimedMail
-from notifier.workers.capacity import Attempt, Capacity, free_capacity
+from notifier.workers.capacity import Attempt, Capacity, free_capacity, next_to_connect
 from notifier.workers.circuit_breaker import CircuitState
 from support.notifier_events import NOON, escalation
 from support.notifier_mails import READER
@@ -25,20 +25,42 @@ def attempts(count: int, *, severity: int = 3, is_probe: bool = False, **flags: 
     return made
 
 
-def test_a_quarter_is_reserved_for_severity_1() -> None:
-    assert free_capacity([], CircuitState.CLOSED, 16) == Capacity(12, ANY)
-    assert free_capacity(attempts(12), CircuitState.CLOSED, 16) == Capacity(4, URGENT)
-    assert free_capacity([*attempts(12), *attempts(4, severity=1)], CircuitState.CLOSED, 16) == Capacity(0, URGENT)
+def connected(count: int, *, severity: int = 3, **flags: bool) -> list[Attempt]:
+    made = attempts(count, severity=severity, **flags)
+    for each in made:
+        each.turn.set()
+    return made
+
+
+def test_mails_are_claimed_ahead_and_a_quarter_is_reserved_for_severity_1() -> None:
+    assert free_capacity([], CircuitState.CLOSED, 16) == Capacity(36, ANY)
+    assert free_capacity(attempts(36), CircuitState.CLOSED, 16) == Capacity(12, URGENT)
+    assert free_capacity([*attempts(36), *attempts(12, severity=1)], CircuitState.CLOSED, 16) == Capacity(0, URGENT)
 
 
 def test_an_attempt_that_only_saves_its_result_needs_no_connection() -> None:
-    assert free_capacity(attempts(12, is_answered=True), CircuitState.CLOSED, 16) == Capacity(12, ANY)
+    assert free_capacity(attempts(36, is_answered=True), CircuitState.CLOSED, 16) == Capacity(36, ANY)
 
 
 def test_attempts_that_wait_for_a_server_that_hangs_make_room_for_others_within_bounds() -> None:
-    assert free_capacity(attempts(12, is_stalled=True), CircuitState.CLOSED, 16) == Capacity(12, ANY)
+    assert free_capacity(attempts(12, is_stalled=True), CircuitState.CLOSED, 16) == Capacity(36, ANY)
     assert free_capacity(attempts(60, is_stalled=True), CircuitState.CLOSED, 16) == Capacity(4, ANY)
     assert free_capacity(attempts(64, is_stalled=True), CircuitState.CLOSED, 16) == Capacity(0, URGENT)
+
+
+def test_the_free_connections_go_to_the_earliest_claims_except_those_reserved_for_severity_1() -> None:
+    waiting = attempts(5)
+    assert next_to_connect([*connected(10), *waiting], 16) == waiting[:2]
+    assert next_to_connect([*connected(12), *waiting], 16) == []
+    urgent = attempts(5, severity=1)
+    assert next_to_connect([*connected(12), *waiting, *urgent], 16) == urgent[:4]
+    assert next_to_connect([*connected(8), *waiting, *urgent], 16) == [*urgent, *waiting[:3]]
+
+
+def test_a_connection_is_free_once_its_mail_is_answered_or_waits_for_a_server_that_hangs() -> None:
+    waiting = attempts(1)
+    assert next_to_connect([*connected(12, is_answered=True), *waiting], 16) == waiting
+    assert next_to_connect([*connected(12, is_stalled=True), *waiting], 16) == waiting
 
 
 @pytest.mark.parametrize("state", [CircuitState.HALF_OPEN, CircuitState.TRIAL])

@@ -37,6 +37,12 @@ async def enter_data(connection: AsyncConnection, mails: Sequence[Sequence[Deliv
     return [number in entered for number in range(len(mails))]
 
 
+async def release(connection: AsyncConnection, claims: Sequence[Delivery]) -> None:
+    """Give up those of these claims that still hold, before anything was sent."""
+    parameters = {"ids": [delivery.id for delivery in claims], "tokens": [delivery.token for delivery in claims]}
+    await connection.execute(_RELEASE, parameters)
+
+
 async def finish(
     connection: AsyncConnection, ended: Sequence[Delivery], entries: Sequence[JournalEntry]
 ) -> tuple[set[UUID], bool]:
@@ -109,6 +115,15 @@ _ENTER_DATA: Final = text(
         SELECT id, state, attempts, changed_at, reply, email FROM entered ORDER BY seq
     )
     SELECT mail FROM entered
+    """
+)
+_RELEASE: Final = text(
+    f"""
+    WITH given AS (
+        SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[])) AS given (id, token)
+    ), {_HELD.format(states=f"'{DeliveryState.CLAIMED}'")}
+    UPDATE deliveries SET state = '{DeliveryState.QUEUED}', ready_at = clock_timestamp()
+    FROM held WHERE deliveries.seq = held.seq
     """
 )
 # Deliveries that wait for another one of the ticket are woken as they are after the wait for the lock. One that was

@@ -1,5 +1,6 @@
 """Attempts: each hands one claimed mail to a mail server and saves the result."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,7 +23,7 @@ from notifier.errors import UnmailableAddressError
 from notifier.handlers.attempts import AttemptResult, finish_attempts
 from notifier.handlers.claims import ClaimedMail
 from notifier.settings import Settings
-from notifier.store.attempts import enter_data
+from notifier.store.attempts import enter_data, release
 from notifier.workers.capacity import Attempt
 from notifier.workers.composer import MailComposer
 from notifier.workers.smtp_servers import SmtpServers
@@ -33,6 +34,8 @@ _LATE: Final = timedelta(seconds=60)
 _NOT_RENDERED: Final = "internal error: the notifier's log describes it at `mail_not_rendered`; the mail is tried again"
 _MAX_REPLY: Final = 500
 _LINGER: Final = 0.01  # seconds
+_RESULT_LINGER: Final = 0.03
+"""No connection waits for a result to be saved."""
 
 
 class AttemptRunner:
@@ -63,10 +66,11 @@ class AttemptRunner:
         # What simultaneous attempts save becomes one transaction, usually of one statement.
         self._single_statements = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._enter_data = GroupCommit(self._enter_data_group, is_common=is_transient, linger=_LINGER)
-        self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_LINGER)
+        self._finish = GroupCommit(self._finish_group, is_common=is_transient, linger=_RESULT_LINGER)
+        self._release = GroupCommit(self._release_group, is_common=is_transient)
 
     async def run(self, attempt: Attempt) -> None:
-        """Render the mail, open an envelope, record that DATA begins, send the message, save the result."""
+        """Render the mail, wait for a connection, open an envelope, record that DATA begins, send, save the result."""
         mail = attempt.mail
         with structlog.contextvars.bound_contextvars(**_about(mail)):
             now = self._clock.now()
@@ -82,7 +86,20 @@ class AttemptRunner:
                 log.exception("mail_not_rendered")
                 await self._save(attempt, mail.deliveries, SmtpOutcome.DEFERRED, _NOT_RENDERED)
             else:
-                await self._send(attempt, message, late)
+                await self._wait_for_turn(attempt)
+                if attempt.is_given_up:
+                    await self._release(mail.deliveries)
+                    self._on_ready()
+                else:
+                    await self._send(attempt, message, late)
+
+    async def _wait_for_turn(self, attempt: Attempt) -> None:
+        """Wait for a connection, but not for long, because the mail's recipient was chosen when it was claimed."""
+        try:
+            async with asyncio.timeout(self._settings.lease_seconds):
+                await attempt.turn.wait()
+        except TimeoutError:
+            attempt.give_up()
 
     async def _send(self, attempt: Attempt, message: Mail, late: set[UUID]) -> None:
         mail = attempt.mail
@@ -130,6 +147,11 @@ class AttemptRunner:
     async def _enter_data_group(self, mails: Sequence[Sequence[Delivery]]) -> Sequence[bool]:
         async with self._single_statements.begin() as connection:
             return await enter_data(connection, mails, self._settings.lease)
+
+    async def _release_group(self, mails: Sequence[Sequence[Delivery]]) -> Sequence[None]:
+        async with self._single_statements.begin() as connection:
+            await release(connection, [delivery for mail in mails for delivery in mail])
+        return [None] * len(mails)
 
     async def _finish_group(self, results: Sequence[Sequence[AttemptResult]]) -> Sequence[bool]:
         every = [result for of_mail in results for result in of_mail]

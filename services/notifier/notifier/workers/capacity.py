@@ -1,7 +1,8 @@
-"""The attempts in flight, and how many more may start now."""
+"""The attempts in flight: how many more mails may be claimed now, and which of them may use a connection."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from notifier.handlers.claims import ClaimedMail
@@ -10,6 +11,8 @@ from notifier.workers.circuit_breaker import CircuitState
 _SEVERITY_1: Final = 1
 _ANY_SEVERITY: Final = 4
 _MOST_STALLED: Final = 4
+_AHEAD: Final = 3
+"""Claimed for each connection, while a server accepts mails: one that uses it, and two composed ahead."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,11 +31,23 @@ class Attempt:
     """Whether it waits for a server that hangs. Others may start meanwhile."""
     is_answered: bool = False
     """Whether no server is used any more, and only the result is to be saved."""
+    is_given_up: bool = False
+    """Whether its claim is released without a connection."""
+    turn: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when it may use a connection, or is given up."""
+    is_severity_1: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.is_severity_1 = self.mail.is_severity_1
+
+    def give_up(self) -> None:
+        self.is_given_up = True
+        self.turn.set()
 
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many attempts may start, and the least urgent severity that their mails may have."""
+    """How many mails may be claimed, and the least urgent severity that they may have."""
 
     attempts: int
     severity: int
@@ -44,9 +59,10 @@ class Capacity:
 
 
 def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurrency: int) -> Capacity:
-    """What may start beside `attempts`, of at most `concurrency` at a time.
+    """What may be claimed beside `attempts`, with `concurrency` connections.
 
-    - A quarter of the connections, at least one, is reserved for severity 1.
+    - A quarter, at least one, is reserved for severity 1.
+    - While a server accepts mails, further mails are claimed and composed ahead of their connections.
     - While no server is known to accept mails, one mail at a time probes, because servers lock accounts.
     - A mail of severity 1 may probe beside a less urgent one, and once the envelope of the one before is accepted;
       but not after a hang, because each mail that enters DATA then may be doubled.
@@ -54,9 +70,9 @@ def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurre
     """
     on_server = [attempt for attempt in attempts if not attempt.is_answered]
     active = [attempt for attempt in on_server if not attempt.is_stalled]
-    free = min(concurrency - len(active), _MOST_STALLED * concurrency - len(on_server))
-    ordinary = sum(not attempt.mail.is_severity_1 for attempt in active)
-    free_ordinary = min(free, concurrency - max(concurrency // 4, 1) - ordinary)
+    limit = _AHEAD * concurrency if servers is CircuitState.CLOSED else concurrency
+    free = min(limit - len(active), _MOST_STALLED * concurrency - len(on_server))
+    free_ordinary = min(free, _of_any_severity(limit) - sum(not attempt.is_severity_1 for attempt in active))
     probes = [attempt for attempt in active if attempt.is_probe]
     match servers:
         case CircuitState.OPEN:
@@ -65,5 +81,23 @@ def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurre
             free = free_ordinary = min(free, 0 if probes else 1)
         case CircuitState.HALF_OPEN:
             free_ordinary = min(free_ordinary, 0 if probes else 1)
-            free = min(free, 0 if any(probe.mail.is_severity_1 and probe.is_connecting for probe in probes) else 1)
+            free = min(free, 0 if any(probe.is_severity_1 and probe.is_connecting for probe in probes) else 1)
     return Capacity(free_ordinary, _ANY_SEVERITY) if free_ordinary > 0 else Capacity(free, _SEVERITY_1)
+
+
+def next_to_connect(attempts: Collection[Attempt], concurrency: int) -> Sequence[Attempt]:
+    """Those of `attempts`, in the order of their claims, that may use one of the `concurrency` connections now.
+
+    Severity 1 and probes go first, and a quarter is reserved for them.
+    """
+    waiting = [attempt for attempt in attempts if not attempt.turn.is_set() and not attempt.is_answered]
+    using = [each for each in attempts if each.turn.is_set() and not each.is_answered and not each.is_stalled]
+    free = concurrency - len(using)
+    free_ordinary = _of_any_severity(concurrency) - sum(not attempt.is_severity_1 for attempt in using)
+    urgent = [each for each in waiting if each.is_probe or each.is_severity_1][: max(free, 0)]
+    ordinary = [each for each in waiting if not (each.is_probe or each.is_severity_1)]
+    return [*urgent, *ordinary[: max(min(free_ordinary, free - len(urgent)), 0)]]
+
+
+def _of_any_severity(limit: int) -> int:
+    return limit - max(limit // 4, 1)

@@ -16,14 +16,14 @@ from notifier.handlers.claims import ClaimedMail, ClaimTerms, claim_mails
 from notifier.settings import Settings
 from notifier.store import queue
 from notifier.workers.attempts import AttemptRunner
-from notifier.workers.capacity import Attempt, Capacity, free_capacity
+from notifier.workers.capacity import Attempt, Capacity, free_capacity, next_to_connect
 from notifier.workers.circuit_breaker import CircuitState
 from notifier.workers.composer import MailComposer
 from notifier.workers.smtp_servers import SmtpServers
 
 log = structlog.get_logger(__name__)
 
-_GATHER: Final = 0.03  # seconds
+_GATHER: Final = 0.1  # seconds
 
 
 class Sender:
@@ -57,6 +57,7 @@ class Sender:
         self._has_more = True
         """Whether mails may be ready that the last claim left for lack of capacity."""
         self._is_gathering = False
+        self._is_stopping = False
         self._attempts: dict[asyncio.Task[None], Attempt] = {}
 
     def wake(self) -> None:
@@ -77,7 +78,7 @@ class Sender:
             await self._servers.probe_failed()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Deliver until `stopping`, then finish the attempts in flight within their timeouts."""
+        """Deliver until `stopping`, then release what waits for a connection, and finish the other attempts."""
         background = [
             asyncio.create_task(self._renew_leases()),
             asyncio.create_task(self._servers.recheck(self._settings.poll_interval)),
@@ -92,6 +93,8 @@ class Sender:
                 self._woken.clear()
                 await self._start_attempts()
                 await self._rest()
+            self._is_stopping = True
+            self._connect_next()
             if self._attempts:
                 await asyncio.wait(self._attempts)
         finally:
@@ -105,7 +108,7 @@ class Sender:
         self._is_gathering = False
         if capacity.attempts <= 0:
             return
-        began = time.monotonic()
+        began, is_probe = time.monotonic(), self._servers.state is not CircuitState.CLOSED
         try:
             mails = await self._claim(capacity)
         except Exception as error:
@@ -113,13 +116,13 @@ class Sender:
                 raise
             log.warning("claim_postponed", error=repr(error))
             return
-        if mails and self._has_more:
-            self.wake()
         for mail in mails:
-            attempt = Attempt(mail, self._servers.state is not CircuitState.CLOSED, began)
+            attempt = Attempt(mail, is_probe, began)
             task = asyncio.create_task(self._runner.run(attempt))
             self._attempts[task] = attempt
             task.add_done_callback(self._on_done)
+        if mails:
+            self._on_progress()
 
     async def _claim(self, capacity: Capacity) -> list[ClaimedMail]:
         """Claim mails; without a directory, none. If all examined tickets must wait, examine the next ones."""
@@ -148,14 +151,24 @@ class Sender:
                 await self._servers.close_idle()
 
     def _on_progress(self) -> None:
-        """More attempts may start. In a burst not at once, so that one claim serves several of them."""
+        """More attempts may go on. In a burst, mails are not claimed at once, so that one claim serves several."""
+        self._connect_next()
         if not self._has_more:
             return
-        if self._capacity().attempts >= self._settings.smtp_concurrency // 4:
+        if self._capacity().attempts >= self._settings.smtp_concurrency:
             self.wake()
         elif not self._is_gathering:
             self._is_gathering = True
             asyncio.get_running_loop().call_later(_GATHER, self.wake)
+
+    def _connect_next(self) -> None:
+        """Let attempts use the free connections. What was claimed ahead is given up when no server accepts mails."""
+        if self._is_stopping or self._servers.state is not CircuitState.CLOSED:
+            for attempt in self._attempts.values():
+                if not attempt.turn.is_set() and not attempt.is_probe:
+                    attempt.give_up()
+        for attempt in next_to_connect(self._attempts.values(), self._settings.smtp_concurrency):
+            attempt.turn.set()
 
     def _capacity(self) -> Capacity:
         return free_capacity(self._attempts.values(), self._servers.state, self._settings.smtp_concurrency)

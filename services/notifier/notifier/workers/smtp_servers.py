@@ -102,7 +102,7 @@ class SmtpServers:
         if not closed:
             unknown = [server for server, circuit in self._circuits.items() if circuit.state is CircuitState.HALF_OPEN]
             return [*unknown, *hung] if attempt.is_probe else []
-        if hung and not attempt.mail.is_severity_1:
+        if hung and not attempt.is_severity_1:
             self._circuits[hung[0]].begin_trial()
             return [hung[0], *closed]
         return closed
