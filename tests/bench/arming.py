@@ -62,8 +62,8 @@ def measure(effort: Effort) -> list[Figure]:
     how = "the references: " + ", ".join(f"{TITLES[name]} {way}" for name, way in HOW.items())
     of_all = f"sla-timer from records in Kafka to its agenda, {instants} instants a ticket, which it computes; {how}"
     of_storing = (
-        f"the same instants computed before, in transactions of {CHUNK} tickets; no Kafka, no ticket, fact or clock; "
-        + how
+        f"the same instants, computed before; one row a ticket, in transactions of {CHUNK} rows; no Kafka, no ticket, "
+        f"fact or clock; {how}"
     )
     return [
         Figure("arming, stored", "1/s", tuple(stored), beside, True, of_storing),

@@ -76,10 +76,11 @@ ROWS: Final = (
         "Arming deadlines",
         "arming",
         {
-            "arming, instants": (
+            name: (
                 Goal(50, "APScheduler", True),
-                *(Goal(1, name, True) for name in ("procrastinate", "PgQueuer", "Celery with Redis")),
+                *(Goal(1, other, True) for other in ("procrastinate", "PgQueuer", "Celery with Redis")),
             )
+            for name in ("arming, stored", "arming, instants")
         },
         charts=("arming",),
     ),
