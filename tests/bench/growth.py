@@ -5,9 +5,10 @@ Each of the measured tickets is posted in a batch, stored, published, evaluated,
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
+import asyncpg
 from support.http_load import percentile
 from support.polling import eventually
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
@@ -16,15 +17,15 @@ from tocsin_local.stack import Stack
 from bench.figures import FULL, Effort, Figure, show
 from bench.open_tickets import OpenTickets
 from bench.reference_runs import TITLES, reference_runs
-from bench.stacks import bench_stack, count_rows, cpu_per_second, cpu_seconds, port_of
-from bench.tickets import due_at, post_batches, post_steadily, soon, spread, ticket_request
+from bench.stacks import bench_stack, cpu_per_second, cpu_seconds, port_of
+from bench.tickets import WARNING_AFTER, due_at, post_batches, post_steadily, soon, spread, ticket_request
 from bench.topic_reader import TopicReader
 
 SERVICES: Final = ("intake", "sla-timer")
 SIZES: Final = (1_000, 10_000, 100_000, 1_000_000)
 RATE: Final = 500
 POSTS: Final = 200
-WAITING: Final = {"apscheduler": 100_000, "procrastinate": 100_000, "pgqueuer": 100_000, "celery": 10_000}
+WAITING: Final = {"apscheduler": 100_000, "procrastinate": 100_000, "pgqueuer": 100_000, "celery": 2_000}
 WARNED: Final = "clock.warned"
 BROKER: Final = "kafka"
 
@@ -82,9 +83,9 @@ class OpenTicketsOfBoth:
         self._databases = [OpenTickets(stack.postgres, database) for database in ("intake", "sla_timer")]
 
     async def open_some(self, count: int) -> None:
-        run = self._stack.run
+        run, began = self._stack.run, soon(0)
         await post_batches(port_of(self._stack, "intake"), run["api_key"], [ticket_request() for _ in range(count)])
-        await evaluated(self._stack, count)
+        await evaluated(self._stack, count, began)
         for database in self._databases:
             await database.keep_originals()
 
@@ -98,13 +99,21 @@ class OpenTicketsOfBoth:
             await asyncio.to_thread(parts.start, service)
 
 
-async def evaluated(stack: Stack, count: int) -> None:
-    """Returns when sla-timer has this many tickets."""
+_OPENED: Final = "SELECT count(*) FROM tickets WHERE opened_at >= $1 AND opened_at < $2"
+
+
+async def evaluated(stack: Stack, count: int, since: datetime, before: datetime | None = None) -> None:
+    """Returns when sla-timer has this many tickets that were opened between two instants, by default until now."""
+    connection = await asyncpg.connect(stack.run["databases"]["sla-timer"].replace("+asyncpg", ""))
 
     async def known() -> bool:
-        return await count_rows(stack, "sla-timer", "tickets") >= count
+        found = await connection.fetchval(_OPENED, since, before or soon(0))
+        return bool(found >= count)
 
-    await eventually(known, f"{count} tickets evaluated", seconds=300, every=0.1)
+    try:
+        await eventually(known, f"{count} tickets evaluated", seconds=300, every=0.05)
+    finally:
+        await connection.close()
 
 
 async def _figures(stack: Stack, reader: TopicReader, size: int, effort: Effort) -> list[Figure]:
@@ -139,10 +148,10 @@ async def _lateness(stack: Stack, reader: TopicReader, effort: Effort) -> tuple[
     """The lateness of each event in seconds, in blocks of equal time; and the seconds of each post."""
     seconds = effort.sized(30, 2)
     port, key = port_of(stack, "intake"), stack.run["api_key"]
-    known = await count_rows(stack, "sla-timer", "tickets")
     begin = soon(3 + RATE * seconds / 400)
     await post_batches(port, key, due_at(spread(begin, RATE, RATE * seconds)))
-    await evaluated(stack, known + RATE * seconds)
+    opened_from = begin - WARNING_AFTER
+    await evaluated(stack, RATE * seconds, opened_from, opened_from + timedelta(seconds=seconds))
     assert datetime.now(begin.tzinfo) < begin, "the tickets were evaluated too late: the machine is too slow"
     already = reader.count(WARNED)
     await asyncio.sleep((begin - datetime.now(begin.tzinfo)).total_seconds())

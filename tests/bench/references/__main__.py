@@ -10,6 +10,7 @@ NAME is apscheduler, procrastinate, pgqueuer or celery.
 
 import importlib
 import json
+import math
 import sys
 import time
 from typing import Any, Final
@@ -25,8 +26,8 @@ CLASSES: Final = {
 SECONDS_TO_START: Final = 4.0
 PATIENCE: Final = 60.0
 PROBE: Final = 200
-WORKER_READS: Final = 4_000
-"""Jobs a second that Celery's worker reads into its memory, where it keeps those of later."""
+READ_AHEAD: Final = {"celery": 250}
+"""Jobs a second that a worker reads into its memory when it starts, where it keeps those of later."""
 
 
 def main(name: str, url: str, command: str, *numbers: str) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def main(name: str, url: str, command: str, *numbers: str) -> dict[str, Any]:
         case "fire":
             return fire(jobs, module.STARTS, *counts)
         case "pace":
-            return pace(jobs, module.STARTS, *counts)
+            return pace(jobs, module.STARTS, READ_AHEAD.get(name, math.inf), *counts)
         case _:
             raise SystemExit(__doc__)
 
@@ -61,14 +62,14 @@ def fire(jobs: Jobs, starts: Starts, count: int) -> dict[str, Any]:
     return {"seconds": max(starts.lateness) - min(starts.lateness), "started": starts.count()}
 
 
-def pace(jobs: Jobs, starts: Starts, rate: int, seconds: int, waiting: int) -> dict[str, Any]:
+def pace(jobs: Jobs, starts: Starts, read_ahead: float, rate: int, seconds: int, waiting: int) -> dict[str, Any]:
     """All jobs are stored, and the worker runs, before the first of them falls due."""
     jobs.wait(waiting)
     count = rate * seconds
     began = time.time()
     jobs.arm([began + DAY] * PROBE)
     to_arm = 1.5 * count * (time.time() - began) / PROBE
-    begin = time.time() + to_arm + SECONDS_TO_START + (count + waiting) / WORKER_READS
+    begin = time.time() + to_arm + SECONDS_TO_START + (count + waiting) / read_ahead
     jobs.arm([begin + number / rate for number in range(count)])
     jobs.run(starts.count, count, begin + seconds + PATIENCE)
     return {"lateness": starts.lateness}

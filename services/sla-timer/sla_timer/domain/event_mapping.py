@@ -1,7 +1,6 @@
 """Maps timeline events to events of `tocsin.deadlines.v1`, with everything that consumers need. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
@@ -44,8 +43,7 @@ _VOIDED_KINDS: Final[Mapping[EventKind, VoidedKind]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class EventContext:
+class EventContext(NamedTuple):
     """The ticket of the events, the policy, and how far the facts are known. Instants in microseconds.
 
     `severity` is the governing one. An event at or before `historic_through` mails nobody (docs/rules.md#4-24). One
@@ -87,7 +85,7 @@ class DueEvent(NamedTuple):
 
 def rendered_event(keyed: KeyedEvent, details: TicketDetails, context: EventContext) -> DueEvent:
     """Render an event of the agenda."""
-    event = published_event(keyed, details, replace(context, confirmed_through=keyed.event.at))
+    event = published_event(keyed, details, context._replace(confirmed_through=keyed.event.at))
     key = keyed.key
     return DueEvent(
         kind=key.kind.value,

@@ -1,7 +1,6 @@
 """The facts of one ticket in the form, and in the order, in which a timeline applies them. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Self
 
@@ -27,8 +26,7 @@ class LoggedFact(NamedTuple):
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FactLog:
+class FactLog(NamedTuple):
     """The facts of one ticket in their order, the opening first and none before it.
 
     `channel`, `category` and `starts_at`, the instant at which the work is to start, are those of the ticket.

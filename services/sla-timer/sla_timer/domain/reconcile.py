@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from sla_timer.domain.published_ladder import PublishedLadder
 from sla_timer.domain.timeline import Timeline
@@ -14,8 +14,7 @@ _HELD: Final = EventKind.HELD
 """Looking a member up in its enumeration takes several times as long as a global name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """The events to publish now, and the new agenda.
 
     `voided` are the keys of published events to void, in order; a key of kind `ENDED` voids a whole run. `new` are the

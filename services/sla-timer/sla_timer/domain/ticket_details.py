@@ -30,15 +30,19 @@ class DetailHistory:
         self._facts = [fact for fact in later if fact.type in _TYPES]
         self._instants = [micros(applies_at(fact, opening)) for fact in self._facts]
         self._policies = policies
-        self._known: dict[tuple[int, int], TicketDetails] = {}
+        self._changes = sorted([*self._instants, *policies.changes])
+        self._known: dict[int, TicketDetails] = {}
 
     def at(self, instant: int) -> TicketDetails:
         """The details at `instant` (microseconds since the epoch), after all facts of that instant."""
-        # Between two of these facts, and two versions of the policy, they stay as they are.
-        facts, version = bisect_right(self._instants, instant), self._policies.index_at(instant)
-        details = self._known.get((facts, version))
+        # Between two of these facts or versions of the policy, they stay as they are.
+        period = bisect_right(self._changes, instant)
+        details = self._known.get(period)
         if details is None:
-            details = self._known[facts, version] = self._after(self._facts[:facts], self._policies.matrices[version])
+            facts = self._facts[: bisect_right(self._instants, instant)]
+            details = self._known[period] = self._after(
+                facts, self._policies.matrices[self._policies.index_at(instant)]
+            )
         return details
 
     def _after(self, facts: Sequence[Fact], matrix: Mapping[int, SeverityCriteria]) -> TicketDetails:

@@ -75,8 +75,7 @@ class TicketRecord:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class ClockSummary:
+class ClockSummary(NamedTuple):
     """What reports and gauges need of a clock. `outcome_at` is null while its cycle has no outcome yet.
 
     `severity` is the one that governed the outcome; without one, the ticket's. `due_at` is the instant at which the
@@ -109,8 +108,7 @@ class AgendaItem(NamedTuple):
     details: TicketDetails
 
 
-@dataclass(frozen=True, slots=True)
-class TicketEvaluation:
+class TicketEvaluation(NamedTuple):
     """The result of evaluating a ticket. `policy_versions` is the number of policy versions it was evaluated with,
     `policies_in_force` how many of them had come into force by then.
 

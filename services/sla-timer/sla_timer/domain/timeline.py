@@ -3,7 +3,6 @@
 Instants and durations are microseconds; instants count from the epoch, in UTC.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sla_timer.domain.clock import Clock
@@ -28,8 +27,7 @@ class CycleLadder(NamedTuple):
     kept: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(NamedTuple):
     """The result of `evaluate`: everything up to `until`, inclusive.
 
     `clocks` are those of every cycle, sorted by cycle, then response, resolution, answer. `events` are in order.

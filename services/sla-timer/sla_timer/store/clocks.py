@@ -19,16 +19,16 @@ _VALUES: Final = (
 _REPLACE: Final = text(
     "WITH evaluated AS ("
     "SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:cycles AS int[]), CAST(:clocks AS text[]),"
-    " CAST(:severities AS smallint[]), CAST(:ticket_severities AS smallint[]), CAST(:states AS text[]),"
+    " CAST(:severities AS smallint[]), CAST(:states AS text[]),"
     " CAST(:opens AS boolean[]), CAST(:provisionals AS boolean[]), CAST(:warnings AS boolean[]),"
     " CAST(:deadlines AS timestamptz[]), CAST(:outcomes AS timestamptz[]))"
-    " AS e (ticket_id, cycle, clock, severity, ticket_severity, state, open, provisional, warned, due_at, outcome_at)"
+    " AS e (ticket_id, cycle, clock, severity, state, open, provisional, warned, due_at, outcome_at)"
     "), gone AS ("
     "DELETE FROM clocks c WHERE c.ticket_id = ANY(CAST(:tickets AS uuid[])) AND NOT EXISTS (SELECT FROM evaluated e"
     " WHERE (e.ticket_id, e.cycle, e.clock) = (c.ticket_id, c.cycle, c.clock))"
     ") INSERT INTO clocks AS c (ticket_id, tenant, customer_id, partition, cycle, clock, severity, ticket_severity,"
     " state, open, provisional, warned, historic, due_at, outcome_at)"
-    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, e.cycle, e.clock, e.severity, e.ticket_severity,"
+    " SELECT t.ticket_id, t.tenant, t.customer_id, t.partition, e.cycle, e.clock, e.severity, t.severity,"
     " e.state, e.open, e.provisional, e.warned, coalesce(e.outcome_at <= t.historic_through, false),"
     " e.due_at, e.outcome_at FROM evaluated e JOIN tickets t USING (ticket_id)"
     f" ON CONFLICT (ticket_id, cycle, clock) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _VALUES)}"
@@ -49,7 +49,7 @@ _COUNT_OPEN: Final = text(
 
 
 async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
-    """Store the clocks of these tickets in place of those before. A clock that is as it was is not written."""
+    """Store the clocks of these stored tickets in place of those before. A clock that is as it was is not written."""
     clocks = [(evaluation, clock) for evaluation in evaluations for clock in evaluation.clocks]
     await connection.execute(
         _REPLACE,
@@ -59,7 +59,6 @@ async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[Tick
             "cycles": [clock.cycle for _, clock in clocks],
             "clocks": [clock.clock for _, clock in clocks],
             "severities": [clock.severity for _, clock in clocks],
-            "ticket_severities": [evaluation.severity for evaluation, _ in clocks],
             "states": [clock.state.value for _, clock in clocks],
             "opens": [clock.open for _, clock in clocks],
             "provisionals": [clock.provisional for _, clock in clocks],
