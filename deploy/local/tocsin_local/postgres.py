@@ -80,6 +80,8 @@ class Postgres:
     def create_role(self, role: DatabaseRole) -> None:
         """Create the login, or set its password; PostgreSQL ends its transactions that are idle for 5 s."""
         self.execute(
+            # PostgreSQL fails one of two changes of a role at the same time. The end of the connection unlocks.
+            "SELECT pg_advisory_lock(hashtext('create_role'))",
             f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role.name}') "
             f'THEN CREATE ROLE "{role.name}" LOGIN; END IF; END $$',
             f"ALTER ROLE \"{role.name}\" PASSWORD '{role.password}'",
