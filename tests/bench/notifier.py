@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import uuid4
@@ -164,9 +166,14 @@ def _notifies(count: int) -> list[Notify]:
 
 
 def _raw(mail: dict[str, Any]) -> bytes:
-    """A message as large as the one in the sink."""
-    head = "".join(f"{name}: {value}\r\n" for name, value in mail["headers"])
-    return f"{head}\r\n{mail['text']}\r\n{mail['html']}".encode("ascii", "replace")
+    """The message in the sink again, with the same parts: the sink takes half as long for one without parts."""
+    message = EmailMessage(policy=SMTP_POLICY)
+    for name, value in mail["headers"]:
+        if name not in ("MIME-Version", "Content-Type"):
+            message[name] = value
+    message.set_content(mail["text"], cte="quoted-printable")
+    message.add_alternative(mail["html"], subtype="html", cte="quoted-printable")
+    return message.as_bytes()
 
 
 @contextmanager

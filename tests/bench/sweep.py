@@ -112,8 +112,7 @@ async def _fire(world: TimerWorld, due: datetime, meter: Meter) -> Spent:
 
 async def _render(world: TimerWorld, meter: Meter) -> Spent:
     begun = meter.read()
-    for partition in range(PARTITIONS):
-        await render_ahead(world.context, partition)
+    await render_ahead(world.context, range(PARTITIONS))
     return meter.since(begun)
 
 

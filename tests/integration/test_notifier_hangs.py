@@ -197,3 +197,23 @@ def overdue() -> float:
 
 def gauge(name: str, **labels: str) -> float | None:
     return REGISTRY.get_sample_value(name, labels)
+
+
+async def test_mails_claimed_ahead_of_their_connections_are_released_by_a_stop(world: NotifierWorld) -> None:
+    world.settings = {**world.settings, "smtp_concurrency": 2}  # one connection for mails that are not of severity 1
+    async with world.notifier():
+        await works(world)
+        world.sink.clear()
+        world.sink.fail("delay", seconds=2)
+        await world.receive(*notifies(4, severity=2))
+
+        async def all_claimed() -> bool:
+            states = Counter(await world.states())
+            return (states["in_data"], states["claimed"]) == (1, 3)
+
+        await eventually(all_claimed, world.states, TIMEOUT)
+    assert Counter((await world.states())[-4:]) == {"sent": 1, "queued": 3}
+    world.sink.fail("none")
+    async with world.notifier():
+        await world.quiet()
+    assert len(world.mails()) == 4

@@ -193,12 +193,12 @@ async def test_a_ticket_that_changed_before_it_was_locked_does_not_fire(world: T
     opened, responded, paused = events("SR-1", facts)
     ticket_ids = [ticket("SR-1", facts).ticket_id]
     await world.receive(opened, responded)
-    through = moment("06-09 13:00")
+    throughs = dict.fromkeys(range(PARTITIONS), moment("06-09 13:00"))
     async with world.writer.begin() as connection:
-        found = [await load_due(connection, ticket_ids, through=through)]
+        found = [await load_due(connection, ticket_ids, throughs)]
     await world.receive(paused)
     async with world.writer.begin() as connection:
-        found.append(await load_due(connection, ticket_ids, through=through))
+        found.append(await load_due(connection, ticket_ids, throughs))
     assert [len(tickets) for tickets in found] == [1, 0]
 
 

@@ -40,7 +40,7 @@ async def test_logs_and_metrics_show_a_ticket(scenario: Scenario, movable_stack:
     for service in METRICS:
         lines = (movable_stack.stack.state.logs / f"{service}.log").read_text().splitlines()
         entries = [json.loads(line) for line in lines if ticket.id in line]
-        assert any(entry.get("ticket_id") == ticket.id for entry in entries), service
+        assert any(ticket.id in (entry.get("ticket_id"), *entry.get("ticket_ids", ())) for entry in entries), service
 
     urls = movable_stack.stack.run["urls"]
 

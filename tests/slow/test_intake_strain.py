@@ -1,5 +1,5 @@
-"""Intake under strain: idle sockets, slow bodies and endless headers slow nobody down, and a hung database is reported
-soon.
+"""Intake under strain: idle sockets, slow bodies and endless headers slow nobody down, a flood is shed, and a hung
+database is reported soon.
 """
 
 import asyncio
@@ -128,10 +128,10 @@ async def test_idle_sockets_and_slow_bodies_do_not_slow_other_requests(
 
 
 OTHERS = ("/v1/tickets/by-external/connectwise/SR-1", "/readyz", "/metrics")
-FLOOD_CALLERS = 1200
-"""More than may be in progress."""
+FLOOD_CALLERS = 640
+"""Ten times as many as at capacity: if nothing were shed, a ticket would wait ten times as long."""
 FLOOD_REQUESTS = 600
-FLOOD_ROUNDS = 4
+FLOOD_ROUNDS = 6
 
 
 def log_lines(intake: RunningIntake) -> list[dict[str, Any]]:
@@ -155,10 +155,15 @@ async def beside(load: Awaitable[LoadResult], intake: RunningIntake, seconds: li
     return await loading
 
 
-async def test_a_flood_of_twice_the_capacity_is_shed_at_once_and_slows_no_other_call(
+async def test_a_flood_of_twice_the_capacity_is_shed_before_anybody_waits_long(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    """Compares a flood with as many callers as the service can serve, in short rounds that alternate."""
+    """A flood, beside as many callers as the service can serve, in short rounds that alternate.
+
+    A rejection comes in half the time of an acceptance (p50). What is accepted waits for a bounded queue, not for all
+    callers. Other calls are slowed down by a factor, not by the whole queue. Each round measures the capacity again,
+    because other load on the machine changes it.
+    """
     url = make_database("intake")
     numbers = itertools.count()
     full: list[LoadResult] = []
@@ -184,8 +189,10 @@ async def test_a_flood_of_twice_the_capacity_is_shed_at_once_and_slows_no_other_
             for status, seconds in zip(result.statuses, result.seconds, strict=True):
                 took[status].append(seconds)
         assert set(took) == {201, 503}
+        at_capacity = [seconds for result in full for seconds in result.seconds]
         assert 2 * percentile(took[503], 50) < percentile(took[201], 50)
-        assert percentile(others_in_flood, 90) < 2 * percentile(others_at_capacity, 90)
+        assert percentile(took[201], 50) < 5 * percentile(at_capacity, 50)
+        assert percentile(others_in_flood, 50) < 2 * percentile(others_at_capacity, 50)
 
         def shed() -> list[int]:
             return [line["count"] for line in log_lines(intake) if line["event"] == "requests_shed"]

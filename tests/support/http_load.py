@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 BEGUN = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
@@ -72,23 +73,24 @@ async def run_load(
 ) -> LoadResult:
     """`count` requests from this many concurrent callers; each sends its next request after the last response.
 
-    With `per_second`, the requests are sent at this rate, as long as a caller is free.
+    All callers are connected before the first request, so connecting is not measured. With `per_second`, the requests
+    are sent at this rate, as long as a caller is free.
     """
     waiting = iter(range(count))
     statuses: list[int] = []
     seconds: list[float] = []
 
     async def caller(connection: Connection) -> None:
-        async with connection:
-            for number in waiting:
-                if per_second is not None:
-                    await asyncio.sleep(started + number / per_second - time.perf_counter())
-                payload = request(number)
-                began = time.perf_counter()
-                statuses.append(await connection.send(payload))
-                seconds.append(time.perf_counter() - began)
+        for number in waiting:
+            if per_second is not None:
+                await asyncio.sleep(started + number / per_second - time.perf_counter())
+            payload = request(number)
+            began = time.perf_counter()
+            statuses.append(await connection.send(payload))
+            seconds.append(time.perf_counter() - began)
 
-    started = time.perf_counter()
-    calls: list[Awaitable[None]] = [caller(Connection(port)) for _ in range(callers)]
-    await asyncio.gather(*calls)
-    return LoadResult(statuses, seconds, time.perf_counter() - started)
+    async with AsyncExitStack() as connected:
+        connections = [await connected.enter_async_context(Connection(port)) for _ in range(callers)]
+        started = time.perf_counter()
+        await asyncio.gather(*map(caller, connections))
+        return LoadResult(statuses, seconds, time.perf_counter() - started)

@@ -7,6 +7,7 @@ stored fails alone. Callers get their outcome after the commit (docs/decisions/0
 import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -99,12 +100,14 @@ def report_ticket(policy: Policy, request: TicketRequest, outcome: IngestedTicke
 
 
 def log_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Log what a transaction has stored: one line at info, one for each ticket and event at debug."""
+    """Log what a transaction has stored: one line at info, with some of its tickets; at debug one for each outcome."""
     created = {kind: sum(isinstance(each, kind) and each.created for each in outcomes) for kind in _STORED}
     rejected = sum(isinstance(each, IntakeError) for each in outcomes)
     known = len(outcomes) - rejected - sum(created.values())
     names = {"tickets": created[IngestedTicket], "events": created[RecordedEvent]}
-    log.info("stored", **names, known=known, rejected=rejected)
+    stored = [each for each in outcomes if not isinstance(each, IntakeError)]
+    ticket_ids = [str(_ticket_id(each)) for each in stored[:_NAMED]]
+    log.info("stored", **names, known=known, rejected=rejected, ticket_ids=ticket_ids)
     for each in outcomes:
         if isinstance(each, IngestedTicket):
             log.debug("ticket_ingested", ticket_id=each.ticket.ticket_id, created=each.created)
@@ -115,7 +118,13 @@ def log_outcomes(outcomes: Sequence[Outcome]) -> None:
             )
 
 
+def _ticket_id(stored: IngestedTicket | RecordedEvent) -> UUID:
+    return stored.ticket.ticket_id if isinstance(stored, IngestedTicket) else stored.ticket_id
+
+
 _STORED: Final = (IngestedTicket, RecordedEvent)
+_NAMED: Final = 20
+"""Tickets that a line in the log names."""
 
 
 def _fails_for_all(error: BaseException) -> bool:

@@ -4,6 +4,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -25,6 +26,8 @@ _OUTCOMES: Final[Mapping[str, str]] = {
     "clock.cancelled": "cancelled",
     "clock.voided": "voided",
 }
+_NAMED: Final = 20
+"""Tickets that a line in the log names."""
 
 
 def report_events(
@@ -83,12 +86,16 @@ def _count(events: Sequence[EventSummary]) -> None:
 
 
 def _log(events: Sequence[EventSummary]) -> None:
-    """One line a batch: at one instant tens of thousands of events may be due. At level debug, one an event as well."""
+    """One line a batch, with some of its tickets: at one instant tens of thousands of events may be due.
+
+    At level debug, one an event as well.
+    """
     log.info(
         "events_published",
         events=len(events),
         types=dict(Counter(event.type for event in events)),
         oldest_at=render_instant(min(event.at for event in events)),
+        ticket_ids=[str(ticket_id) for ticket_id in islice(dict.fromkeys(event.ticket_id for event in events), _NAMED)],
     )
     if log.is_enabled_for(logging.DEBUG):
         for event in events:

@@ -1,7 +1,7 @@
 """The sweep: publishes the due events of the agenda. It reads no facts (docs/architecture.md#time)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -18,7 +18,7 @@ from sla_timer.store.tables import OFFSETS
 
 _FIRED_TOGETHER: Final = 500
 _FIRED_AT_ONCE: Final = 2
-"""Partitions. More would leave facts that arrive fewer connections."""
+"""Batches. More would leave facts that arrive fewer connections."""
 _RENDERED_TOGETHER: Final = 100
 """Rendering takes this process's time, and other tasks wait for it."""
 
@@ -34,8 +34,8 @@ async def sweep(
     while due:
         await fire_due(context, due, confirmed_through)
         # Only then, so that no event waits until others are rendered.
-        next_at = {partition: await render_ahead(context, partition) for partition in due}
-        due = {number: through for number, through in due.items() if (at := next_at[number]) and at <= through}
+        next_at = await render_ahead(context, due)
+        due = {number: due[number] for number, at in next_at.items() if at <= due[number]}
 
 
 async def sweep_partitions(
@@ -70,44 +70,49 @@ async def fire_due(
     context: TimerContext, throughs: Mapping[int, datetime], confirmed_through: datetime | None = None
 ) -> None:
     """Publish the rendered events that are due by the instant of their partition."""
-    partitions = iter(throughs.items())
+    partitions = sorted(throughs)
 
-    async def fire_in_turn() -> None:
-        for partition, through in partitions:
-            while await _fire_batch(context, partition, through, confirmed_through or through) == _FIRED_TOGETHER:
-                pass
+    async def fire(share: Sequence[int]) -> None:
+        limit = _FIRED_TOGETHER // len(share)
+        while await _fire_batch(context, {number: throughs[number] for number in share}, confirmed_through, limit):
+            pass
 
-    # While PostgreSQL executes a batch of one partition, this process prepares that of another.
+    # While PostgreSQL executes a batch of some partitions, this process prepares that of the others.
     async with asyncio.TaskGroup() as group:
-        for _ in range(min(len(throughs), _FIRED_AT_ONCE)):
-            group.create_task(fire_in_turn())
+        for first in range(min(len(partitions), _FIRED_AT_ONCE)):
+            group.create_task(fire(partitions[first::_FIRED_AT_ONCE]))
 
 
-async def _fire_batch(context: TimerContext, partition: int, through: datetime, confirmed_through: datetime) -> int:
+async def _fire_batch(
+    context: TimerContext, throughs: Mapping[int, datetime], confirmed_through: datetime | None, limit: int
+) -> bool:
+    """Publish the events of at most `limit` tickets of each partition. Returns whether there may be more."""
     async with context.writer.begin() as connection:
-        tickets = await lock_due(connection, partition=partition, through=through, limit=_FIRED_TOGETHER)
-        due = await load_due(connection, tickets, through=through)
+        tickets = await lock_due(connection, throughs, limit=limit)
+        due = await load_due(connection, tickets, throughs)
         now = context.clock.now()
         events = await publish_due(connection, due, confirmed_through=confirmed_through, published_at=now)
         report_events(context.clock, connection, [(event, event.at) for event in events])
-    return len(tickets)
+    return len(tickets) >= limit
 
 
-async def render_ahead(context: TimerContext, partition: int) -> datetime | None:
-    """Render the next events of the tickets whose last ones were published, and return the earliest of their instants.
+async def render_ahead(context: TimerContext, partitions: Collection[int]) -> dict[int, datetime]:
+    """Render the next events of the tickets whose last ones were published.
 
-    None: there was no such ticket.
+    Returns the earliest of their instants in each partition that has such tickets.
     """
-    earliest = None
+    earliest: dict[int, datetime] = {}
+    limit = max(1, _RENDERED_TOGETHER // len(partitions))
     while True:
         async with context.writer.begin() as connection:
-            agendas = await lock_unrendered(connection, partition=partition, limit=_RENDERED_TOGETHER)
+            agendas = await lock_unrendered(connection, partitions, limit=limit)
             if agendas:
                 await context.policies.refresh(connection)
                 await store_rendered(connection, [(agenda, _render(context, agenda)) for agenda in agendas])
-                first = to_datetime(min(agenda.next_events[0].keyed.event.at for agenda in agendas))
-                earliest = first if earliest is None else min(earliest, first)
-        if len(agendas) < _RENDERED_TOGETHER:
+        for agenda in agendas:
+            at = to_datetime(agenda.next_events[0].keyed.event.at)
+            earliest[agenda.partition] = min(at, earliest.get(agenda.partition, at))
+        if len(agendas) < limit:
             return earliest
 
 

@@ -7,7 +7,7 @@ later ones are compact until their instant is the next (docs/decisions/0003-agen
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -31,6 +31,18 @@ from sla_timer.domain.timeline_events import (
 )
 from sla_timer.store.tables import AGENDA, TICKETS
 
+_LOCK_UNRENDERED: Final = text(
+    """
+SELECT unrendered.ticket_id FROM unnest(CAST(:partitions AS smallint[])) AS p (partition)
+CROSS JOIN LATERAL (
+    SELECT t.ticket_id FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
+    WHERE a.partition = p.partition AND a.due IS NULL
+    ORDER BY a.next_at LIMIT CAST(:limit AS bigint)
+    FOR UPDATE OF t SKIP LOCKED
+) AS unrendered
+"""
+)
+
 StoredEvent = Sequence[Any]
 """A compact event as the agenda stores it (see `_to_stored`)."""
 
@@ -39,6 +51,7 @@ StoredEvent = Sequence[Any]
 class UnrenderedAgenda:
     """The agenda of a locked ticket whose `next_events` are not rendered yet. `later` are those after that instant."""
 
+    partition: int
     ticket: Ticket
     severity: int
     historic_through: datetime | None
@@ -62,25 +75,20 @@ async def replace_agendas(connection: AsyncConnection, evaluations: Iterable[Tic
     await bulk.upsert(connection, AGENDA, rows)
 
 
-async def lock_unrendered(connection: AsyncConnection, *, partition: int, limit: int) -> list[UnrenderedAgenda]:
-    """Lock tickets of a partition whose next events are not rendered, and load their agendas.
+async def lock_unrendered(
+    connection: AsyncConnection, partitions: Collection[int], *, limit: int
+) -> list[UnrenderedAgenda]:
+    """Lock tickets whose next events are not rendered, at most `limit` of each partition, and load their agendas.
 
     Skips tickets locked by others. The agenda is read in a statement after the lock; read before, it could be outdated.
     """
-    a, t = AGENDA.c, TICKETS.c
-    locked = await connection.execute(
-        select(t.ticket_id)
-        .join(AGENDA, a.ticket_id == t.ticket_id)
-        .where(a.partition == partition, a.due.is_(None))
-        .order_by(a.next_at)
-        .limit(limit)
-        .with_for_update(of=TICKETS, skip_locked=True)
-    )
+    locked = await connection.execute(_LOCK_UNRENDERED, {"partitions": sorted(partitions), "limit": limit})
     ticket_ids = list(locked.scalars())
     if not ticket_ids:
         return []
+    a, t = AGENDA.c, TICKETS.c
     rows = await connection.execute(
-        select(t.ticket, t.severity, t.historic_through, a.later)
+        select(a.partition, t.ticket, t.severity, t.historic_through, a.later)
         .join(AGENDA, a.ticket_id == t.ticket_id)
         .where(t.ticket_id.in_(ticket_ids), a.due.is_(None))
         .order_by(t.ticket_id)
@@ -91,6 +99,7 @@ async def lock_unrendered(connection: AsyncConnection, *, partition: int, limit:
         count = sum(_at(event) == _at(stored[0]) for event in stored)
         unrendered.append(
             UnrenderedAgenda(
+                partition=row.partition,
                 ticket=Ticket.model_validate_json(row.ticket),
                 severity=row.severity,
                 historic_through=row.historic_through,

@@ -1,8 +1,8 @@
 """Publishes the due events of agendas: into the published log and the outbox, by one statement for many tickets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -18,23 +18,28 @@ from sla_timer.store.tables import OUTBOX
 
 _LOCK_DUE: Final = text(
     """
-SELECT t.ticket_id FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
-WHERE a.partition = :partition AND a.due IS NOT NULL AND a.next_at <= CAST(:through AS timestamptz)
-    AND t.policy_versions >= (
-        SELECT coalesce(max(number), 0)
-        FROM (SELECT in_force_from, row_number() OVER (ORDER BY stored_at) AS number FROM policies) AS version
-        WHERE in_force_from <= CAST(:through AS timestamptz)
-    )
-ORDER BY a.next_at LIMIT CAST(:limit AS bigint)
-FOR UPDATE OF t SKIP LOCKED
+SELECT due.ticket_id
+FROM unnest(CAST(:partitions AS smallint[]), CAST(:throughs AS timestamptz[])) AS p (partition, through)
+CROSS JOIN LATERAL (
+    SELECT t.ticket_id FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
+    WHERE a.partition = p.partition AND a.due IS NOT NULL AND a.next_at <= p.through
+        AND t.policy_versions >= (
+            SELECT coalesce(max(number), 0)
+            FROM (SELECT in_force_from, row_number() OVER (ORDER BY stored_at) AS number FROM policies) AS version
+            WHERE in_force_from <= p.through
+        )
+    ORDER BY a.next_at LIMIT CAST(:limit AS bigint)
+    FOR UPDATE OF t SKIP LOCKED
+) AS due
 """
 )
 _LOAD_DUE: Final = text(
     """
 SELECT t.ticket_id, a.partition, a.next_at, a.due, t.ticket
 FROM agenda a JOIN tickets t ON t.ticket_id = a.ticket_id
-WHERE t.ticket_id = ANY(CAST(:ticket_ids AS uuid[]))
-    AND a.due IS NOT NULL AND a.next_at <= CAST(:through AS timestamptz)
+JOIN unnest(CAST(:partitions AS smallint[]), CAST(:throughs AS timestamptz[])) AS p (partition, through)
+    ON p.partition = a.partition
+WHERE t.ticket_id = ANY(CAST(:ticket_ids AS uuid[])) AND a.due IS NOT NULL AND a.next_at <= p.through
 ORDER BY a.next_at, t.ticket_id
 """
 )
@@ -112,38 +117,46 @@ class DueTicket(NamedTuple):
         return [*map(DueEvent._make, orjson.loads(self.due))]
 
 
-async def lock_due(connection: AsyncConnection, *, partition: int, through: datetime, limit: int) -> list[UUID]:
-    """Lock the tickets of a partition with rendered events due by `through`. Skips tickets locked by others.
+async def lock_due(connection: AsyncConnection, throughs: Mapping[int, datetime], *, limit: int) -> list[UUID]:
+    """Lock the tickets with rendered events due by the instant of their partition, at most `limit` of each partition.
 
-    Also skips a ticket that was not yet evaluated with a policy version in force by `through`: the rollout evaluates it
-    first.
+    Skips tickets locked by others. Also skips a ticket that was not yet evaluated with a policy version in force by
+    that instant: the rollout evaluates it first.
     """
-    locked = await connection.execute(_LOCK_DUE, {"partition": partition, "through": through, "limit": limit})
+    locked = await connection.execute(_LOCK_DUE, _by_partition(throughs) | {"limit": limit})
     return list(locked.scalars())
 
 
-async def load_due(connection: AsyncConnection, ticket_ids: Sequence[UUID], *, through: datetime) -> list[DueTicket]:
-    """The rendered events of these tickets that are due by `through`, in the order of their instants.
+async def load_due(
+    connection: AsyncConnection, ticket_ids: Sequence[UUID], throughs: Mapping[int, datetime]
+) -> list[DueTicket]:
+    """The rendered events of these tickets due by the instant of their partition, in the order of their instants.
 
     The tickets are locked, by a statement before: what that one read may be older than the lock.
     """
-    rows = await connection.execute(_LOAD_DUE, {"ticket_ids": ticket_ids, "through": through})
+    rows = await connection.execute(_LOAD_DUE, _by_partition(throughs) | {"ticket_ids": ticket_ids})
     return [DueTicket(*row) for row in rows]
 
 
 async def publish_due(
-    connection: AsyncConnection, tickets: Sequence[DueTicket], *, confirmed_through: datetime, published_at: datetime
+    connection: AsyncConnection,
+    tickets: Sequence[DueTicket],
+    *,
+    confirmed_through: datetime | None,
+    published_at: datetime,
 ) -> list[EventSummary]:
     """Publish the events of these tickets whose key is new, and shorten the agendas; what follows is to be rendered.
 
-    Stores also which clocks are warned and breached. Events after `confirmed_through` are published as unconfirmed.
+    Stores also which clocks are warned and breached. Events after `confirmed_through` are published as unconfirmed;
+    None means that all are confirmed.
     `published_at` is the business instant of now. Returns the events that were published.
     """
     if not tickets:
         return []
     rows, summaries, headers = [], [], OUTBOX.headers_template
     for ticket in tickets:
-        confirmed, time, key = ticket.at <= confirmed_through, render_instant(ticket.at), str(ticket.ticket_id)
+        confirmed = confirmed_through is None or ticket.at <= confirmed_through
+        time, key = render_instant(ticket.at), str(ticket.ticket_id)
         for event in ticket.events():
             rows.append(
                 (
@@ -170,6 +183,10 @@ async def publish_due(
         },
     )
     return [summaries[number - 1] for number in fired.scalar_one()]
+
+
+def _by_partition(throughs: Mapping[int, datetime]) -> dict[str, Any]:
+    return {"partitions": [*throughs], "throughs": [*throughs.values()]}
 
 
 def _summary(ticket: DueTicket, event: DueEvent) -> EventSummary:
