@@ -10,7 +10,7 @@ from tocsin_tools.errors import NotIdleError
 SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
 OPEN_STATES: Final = ("queued", "held", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
-"""The services measure their gauges at least every 5 s: in 6 s each has been measured anew."""
+"""The services measure the gauges that are read here every 5 s or more often: in 6 s each has been measured anew."""
 STALLED_SECONDS: Final = 180.0
 POLL_SECONDS: Final = 0.5
 MAX_READING_SECONDS: Final = 1.0
