@@ -78,7 +78,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)
     policy_rollout = PolicyRollout(context)
     gauges = ClockGauges(context, source_probe)
-    # The sweep also runs after every batch; this one catches up when that one failed.
+    # The sweep also runs after every stored batch; this one catches up when that one failed.
     runtime.scheduler.every(1, partial(sweep_all, context), name="sweep")
     runtime.scheduler.every(5, gauges.measure_ages, name="gauges", timeout=_GAUGE_SECONDS)
     for seconds, job, name in (

@@ -25,7 +25,7 @@ class CircuitState(StrEnum):
     HALF_OPEN = "half-open"
     """Unknown, at first and after each pause: only probes may use the server."""
     TRIAL = "trial"
-    """Half-open after a hang: only one mail at a time may use the server, because only the reply to a mail tells."""
+    """Half-open after a hang: only one mail at a time may use the server, because only a reply shows recovery."""
 
 
 class CircuitBreaker:

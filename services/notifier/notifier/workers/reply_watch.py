@@ -1,4 +1,4 @@
-"""Notices that a mail server owes replies and gives none (docs/decisions/0043-hung-mail-servers.md)."""
+"""Detects a mail server that does not reply (docs/decisions/0043-hung-mail-servers.md)."""
 
 from collections import deque
 from typing import Final

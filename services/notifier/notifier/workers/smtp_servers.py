@@ -20,7 +20,7 @@ from notifier.workers.smtp_server import SmtpConnection, SmtpServer
 log = structlog.get_logger(__name__)
 
 _MANY: Final = 2
-"""So many mails must wait in vain before a server counts as hung."""
+"""So many mails must wait for an overdue reply before a server counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class _Wait:
 class SmtpServers:
     """A server fails if it cannot be reached or refuses every mail: no connection, TLS, login, sender, or 421.
 
-    It hangs if it owes replies to two mails and gives none; then only the reply to a mail shows that it has recovered.
+    It hangs if replies to two mails are overdue and none comes; then only the reply to a mail shows recovery.
     If a server refuses the recipient, the next server is not tried. `on_change` is called when more attempts may start.
     """
 

@@ -49,7 +49,7 @@ _COUNT_OPEN: Final = text(
 
 
 async def replace_clocks(connection: AsyncConnection, evaluations: Sequence[TicketEvaluation]) -> None:
-    """Store the clocks of these stored tickets in place of those before. A clock that is as it was is not written."""
+    """Store the clocks of these stored tickets in place of those before. An unchanged clock is not written."""
     clocks = [(evaluation, clock) for evaluation in evaluations for clock in evaluation.clocks]
     await connection.execute(
         _REPLACE,

@@ -145,11 +145,10 @@ async def publish_due(
     confirmed_through: datetime | None,
     published_at: datetime,
 ) -> list[EventSummary]:
-    """Publish the events of these tickets whose key is new, and shorten the agendas; what follows is to be rendered.
+    """Publish the events of these tickets whose key is new, and shorten the agendas. The sweep renders the next.
 
-    Stores also which clocks are warned and breached. Events after `confirmed_through` are published as unconfirmed;
-    None means that all are confirmed.
-    `published_at` is the business instant of now. Returns the events that were published.
+    Also stores which clocks are warned and breached. Events after `confirmed_through` are published as unconfirmed;
+    None means that all are confirmed. `published_at` is the current business instant. Returns the published events.
     """
     if not tickets:
         return []

@@ -1,4 +1,4 @@
-"""Requests in the form that nearly all clients send, read and answered without h11, which takes four times as long.
+"""Requests in the form that nearly all clients send, read and answered without h11, which takes more CPU time.
 
 What is not plain, h11 reads. So this module accepts less than h11 and `strict_lines` do, and decides no question that a
 proxy may answer in another way (docs/decisions/0045-plain-requests-and-direct-routes.md).

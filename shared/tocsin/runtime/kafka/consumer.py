@@ -36,13 +36,13 @@ log = structlog.get_logger(__name__)
 AfterCommit = Callable[[Mapping[int, datetime | None]], Awaitable[Mapping[int, datetime | None]]]
 """Called after a commit with the watermark (business time) of each partition in the batch, if it had one.
 
-Returns from which watermark on each partition must be stored at once (None: from none on). Until then, and where an
-event is read, watermarks are stored once a second. A partition that it leaves out is stored with every watermark.
+Returns for each partition the watermark from which on it must be stored at once (None: never). Earlier watermarks are
+stored once a second, or with the next event. A partition that is left out is stored with every watermark.
 """
 
 _POLL_SECONDS = 0.2
 _SILENT_SECONDS = 15.0
-"""So long after Kafka's last response, another replica may reach Kafka, where this one cannot."""
+"""Without a response from Kafka for so long, this replica leaves its partitions to the others."""
 _CLOSE_SECONDS = 5.0
 _RECONNECT_SECONDS = 0.5
 _BACKOFF = Backoff(first=timedelta(seconds=0.2), longest=timedelta(seconds=2))

@@ -45,7 +45,7 @@ class UnstoredBatches:
         return batches
 
     def set_due(self, partitions: Collection[int], due: Mapping[int, datetime | None]) -> None:
-        """From which watermark on each of these partitions must be stored at once; with no entry, from any."""
+        """Set from which watermark on each of these partitions is stored at once. Without an entry, every one is."""
         for partition in partitions:
             self._due.pop(partition, None)
         self._due.update(due)
