@@ -1,6 +1,6 @@
-"""50,000 tickets due at one instant, beside APScheduler and procrastinate with as many jobs.
+"""50,000 tickets due at one instant, beside APScheduler and procrastinate.
 
-The references start fewer jobs, and their time is multiplied: each job costs them the same.
+The references start fewer jobs, and their time is multiplied, which assumes that each job costs them the same.
 """
 
 from dataclasses import replace
