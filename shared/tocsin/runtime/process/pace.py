@@ -12,9 +12,9 @@ LONGEST_SECONDS: Final = 60.0
 def paced(
     job: Callable[[], Awaitable[object]], *, now: Callable[[], float] = time.monotonic
 ) -> Callable[[], Awaitable[None]]:
-    """The job, at most every 50 times as long as its last run took, but every minute: 2 % of the time.
+    """The job, skipped until 50 times the duration of its last run (at most a minute) have passed since that began.
 
-    A run that failed is repeated at once. `now` is a monotonic clock in seconds.
+    A run that failed does not delay the next one. `now` is a monotonic clock in seconds.
     """
     next_at = float("-inf")
 
