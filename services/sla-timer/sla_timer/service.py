@@ -58,7 +58,13 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
         clock=clock,
         idle_seconds=idle_seconds,
     )
-    context = TimerContext(writer=runtime.writer, reader=runtime.reader, clock=runtime.clock, policies=PolicyCache())
+    context = TimerContext(
+        writer=runtime.writer,
+        reader=runtime.reader,
+        clock=runtime.clock,
+        policies=PolicyCache(),
+        wake_relay=runtime.relay.wake,
+    )
 
     async def prepare() -> None:
         try:
@@ -70,9 +76,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
         await receive_facts(context, connection, batch)
 
     async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
-        next_at = await sweep_partitions(context, watermarks)
-        runtime.relay.wake()
-        return next_at
+        return await sweep_partitions(context, watermarks)
 
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)
     source_probe = SourceProbe(context, consumer, silence_seconds=settings.silence_seconds)

@@ -1,6 +1,6 @@
 """The database, the clock and the policy, which every use case needs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -44,9 +44,13 @@ class PolicyCache:
 
 @dataclass(frozen=True, slots=True)
 class TimerContext:
-    """`writer` is for transactions that use cases begin themselves, `reader` for queries."""
+    """`writer` is for transactions that use cases begin themselves, `reader` for queries.
+
+    `wake_relay` tells this process's relay that events were committed.
+    """
 
     writer: AsyncEngine
     reader: AsyncEngine
     clock: TimeSource
     policies: PolicyCache
+    wake_relay: Callable[[], None]

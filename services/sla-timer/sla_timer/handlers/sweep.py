@@ -6,13 +6,21 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.business_time import micros, to_datetime
+from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
+from tocsin.runtime.process.tasks import cancel_all
 
 from sla_timer.domain.event_mapping import DueEvent, EventContext
 from sla_timer.domain.ticket_evaluation import render_next
 from sla_timer.handlers.context import TimerContext
 from sla_timer.handlers.reporting import report_events
-from sla_timer.store.agenda import UnrenderedAgenda, earliest_instants, lock_unrendered, store_rendered
+from sla_timer.store.agenda import (
+    UnrenderedAgenda,
+    earliest_instants,
+    load_unrendered,
+    lock_unrendered,
+    store_rendered,
+)
 from sla_timer.store.firing import load_due, lock_due, publish_due
 from sla_timer.store.tables import OFFSETS
 
@@ -78,9 +86,14 @@ async def fire_due(
             pass
 
     # While PostgreSQL executes a batch of some partitions, this process prepares that of the others.
-    async with asyncio.TaskGroup() as group:
-        for first in range(min(len(partitions), _FIRED_AT_ONCE)):
-            group.create_task(fire(partitions[first::_FIRED_AT_ONCE]))
+    firing = [
+        asyncio.create_task(fire(partitions[first::_FIRED_AT_ONCE]))
+        for first in range(min(len(partitions), _FIRED_AT_ONCE))
+    ]
+    try:
+        await asyncio.gather(*firing)
+    finally:
+        await cancel_all(firing)
 
 
 async def _fire_batch(
@@ -92,6 +105,8 @@ async def _fire_batch(
         due = await load_due(connection, tickets, throughs)
         now = context.clock.now()
         events = await publish_due(connection, due, confirmed_through=confirmed_through, published_at=now)
+        if events:
+            on_commit(connection, context.wake_relay)
         report_events(context.clock, connection, [(event, event.at) for event in events])
     return len(tickets) >= limit
 
@@ -105,14 +120,15 @@ async def render_ahead(context: TimerContext, partitions: Collection[int]) -> di
     limit = max(1, _RENDERED_TOGETHER // len(partitions))
     while True:
         async with context.writer.begin() as connection:
-            agendas = await lock_unrendered(connection, partitions, limit=limit)
+            tickets = await lock_unrendered(connection, partitions, limit=limit)
+            agendas = await load_unrendered(connection, tickets)
             if agendas:
                 await context.policies.refresh(connection)
                 await store_rendered(connection, [(agenda, _render(context, agenda)) for agenda in agendas])
         for agenda in agendas:
             at = to_datetime(agenda.next_events[0].keyed.event.at)
             earliest[agenda.partition] = min(at, earliest.get(agenda.partition, at))
-        if len(agendas) < limit:
+        if len(tickets) < limit:
             return earliest
 
 

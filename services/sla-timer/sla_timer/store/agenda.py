@@ -75,15 +75,17 @@ async def replace_agendas(connection: AsyncConnection, evaluations: Iterable[Tic
     await bulk.upsert(connection, AGENDA, rows)
 
 
-async def lock_unrendered(
-    connection: AsyncConnection, partitions: Collection[int], *, limit: int
-) -> list[UnrenderedAgenda]:
-    """Lock tickets whose next events are not rendered, at most `limit` of each partition, and load their agendas.
-
-    Skips tickets locked by others. The agenda is read in a statement after the lock; read before, it could be outdated.
-    """
+async def lock_unrendered(connection: AsyncConnection, partitions: Collection[int], *, limit: int) -> list[UUID]:
+    """Lock tickets whose next events are not rendered, at most `limit` of each partition, without those locked."""
     locked = await connection.execute(_LOCK_UNRENDERED, {"partitions": sorted(partitions), "limit": limit})
-    ticket_ids = list(locked.scalars())
+    return list(locked.scalars())
+
+
+async def load_unrendered(connection: AsyncConnection, ticket_ids: Sequence[UUID]) -> list[UnrenderedAgenda]:
+    """Those agendas of these tickets whose next events are not rendered.
+
+    The tickets are locked, by a statement before: what that one read may be older than the lock.
+    """
     if not ticket_ids:
         return []
     a, t = AGENDA.c, TICKETS.c

@@ -204,5 +204,10 @@ _GIVE_BACK = """
 """
 _RELEASE = """
     WITH gone AS (DELETE FROM {replicas} WHERE topic = :topic AND holder = :me)
-    UPDATE {offsets} SET holder = NULL, token = token + 1 WHERE topic = :topic AND holder = :me
+    UPDATE {offsets} SET holder = NULL, token = token + 1
+    FROM (  -- in partition order, as all locks on offsets are taken
+        SELECT topic AS of_topic, partition AS of_partition FROM {offsets} WHERE topic = :topic AND holder = :me
+        ORDER BY partition FOR UPDATE
+    ) AS mine
+    WHERE topic = of_topic AND partition = of_partition
 """

@@ -187,6 +187,7 @@ class Relay:
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
+                singly = False
                 RELAY_RESTARTS.inc()
                 log.warning("relay_restarts", topic=self.topic, error=repr(error))
                 await asyncio.sleep(_RETRY_SECONDS)
