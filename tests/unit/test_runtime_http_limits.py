@@ -180,6 +180,8 @@ class SlowRequest:
     def __init__(self, app: Any, headers: Mapping[str, str], method: str = "POST") -> None:
         self.parts: asyncio.Queue[Message] = asyncio.Queue()
         self.sent: list[Message] = []
+        self.is_reading = asyncio.Event()
+        self.is_reading.set()
         sent_headers = {"content-type": "application/json", "content-length": "1000", **headers}
         self._scope: Scope = {
             "type": "http",
@@ -197,12 +199,82 @@ class SlowRequest:
     async def run(self) -> tuple[int, dict[bytes, bytes]]:
         async def send(message: Message) -> None:
             self.sent.append(message)
+            await self.is_reading.wait()
 
         await self._app(self._scope, self.parts.get, send)
         return self.sent[0]["status"], dict(self.sent[0]["headers"])
 
     def problem(self) -> Any:
         return json.loads(b"".join(message.get("body", b"") for message in self.sent))
+
+
+@pytest.fixture
+def admission() -> Admission:
+    """Admits two calls."""
+    return Admission(seconds=2, always=0, most=2)
+
+
+@pytest.fixture
+def shedding_app(app: Any, admission: Admission) -> Any:
+    made = create_app("intake", "A test", app.state.keys, {}, admissions={"/v1/things": admission})
+    made.include_router(routes)
+    return made
+
+
+async def test_bodies_that_never_arrive_take_no_place(shedding_app: Any, admission: Admission) -> None:
+    slow = [SlowRequest(shedding_app, AUTHORIZATION["free"]) for _ in range(20)]
+    running = [asyncio.create_task(each.run()) for each in slow]
+    for each in slow:
+        each.part(b"{")
+    await eventually(lambda: all(each.parts.empty() for each in slow))
+    whole = SlowRequest(shedding_app, AUTHORIZATION["free"])
+    whole.part(b'{"name":"x"}', last=True)
+    assert (await whole.run())[0] == 201
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+    assert [admission.enter() for _ in range(3)] == [True, True, False]
+
+
+async def test_bodies_that_arrive_beyond_capacity_are_shed(shedding_app: Any, admission: Admission) -> None:
+    slow = SlowRequest(shedding_app, AUTHORIZATION["free"])
+    running = asyncio.create_task(slow.run())
+    slow.part(b'{"name"')
+    await eventually(slow.parts.empty)
+    before = counter_value("sla_requests_shed_total")
+    admission.enter()
+    admission.enter()
+    slow.part(b':"x"}', last=True)
+    status, headers = await running
+    assert (status, headers[b"retry-after"]) == (503, b"3")
+    assert slow.problem()["detail"] == "The server is busy. Retry."
+    assert (await SlowRequest(shedding_app, {}).run())[0] == 503  # at once, without its body
+    assert counter_value("sla_requests_shed_total") == before + 2
+    admission.leave()
+    assert [admission.enter() for _ in range(2)] == [True, False]
+
+
+async def test_a_client_that_disconnects_takes_no_place(shedding_app: Any, admission: Admission) -> None:
+    for _ in range(3):
+        slow = SlowRequest(shedding_app, AUTHORIZATION["free"])
+        slow.part(b"{")
+        slow.parts.put_nowait({"type": "http.disconnect"})
+        await slow.run()
+    assert [admission.enter() for _ in range(3)] == [True, True, False]
+
+
+async def test_a_client_that_reads_slowly_takes_no_place(shedding_app: Any, admission: Admission) -> None:
+    slow = [SlowRequest(shedding_app, AUTHORIZATION["free"]) for _ in range(2)]
+    for each in slow:
+        each.is_reading.clear()
+        each.part(b'{"name":"x"}', last=True)
+    running = [asyncio.create_task(each.run()) for each in slow]
+    await eventually(lambda: all(each.sent for each in slow))
+    assert [admission.enter() for _ in range(3)] == [True, True, False]
+    for each in slow:
+        each.is_reading.set()
+    assert [(await task)[0] for task in running] == [201, 201]
+    assert not admission.is_open
 
 
 async def test_a_body_that_trickles_in_times_out_as_a_whole(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ class RequestBody:
     def __init__(self, scope: Scope, receive: Receive, limit: int, pool: BodyPool) -> None:
         headers = Headers(scope=scope)
         self._receive = receive
-        self._has_arrived = ARRIVED in scope.get("extensions", ())
+        self._arrived_with_head = ARRIVED in scope.get("extensions", ())
         self._headers = headers
         self._limit = limit
         self._pool = pool
@@ -81,6 +81,11 @@ class RequestBody:
         self._timeout: asyncio.Timeout | None = None
         self.is_empty = headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers
         self._complete = self.is_empty
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether the whole body is known to have arrived, even if it was not received yet."""
+        return self._complete or self._arrived_with_head
 
     def check_length(self) -> None:
         """Raise Problem 413 if the declared length exceeds the limit."""
@@ -105,7 +110,7 @@ class RequestBody:
             self._pool.add(self)
             self._started_at = asyncio.get_running_loop().time()
         try:
-            if self._has_arrived:  # a timeout takes longer than to return what is there
+            if self._arrived_with_head:  # a timeout takes longer than to return what is there
                 message = await self._receive()
             else:
                 async with asyncio.timeout_at(self._deadline()) as self._timeout:
@@ -126,7 +131,7 @@ class RequestBody:
 
     async def drain(self, seconds: float) -> bool:
         """Discard the rest of the body for at most `seconds`. True if the whole body has arrived."""
-        if self._complete or self._has_arrived:
+        if self.has_arrived:
             return True
         if "expect" in self._headers:
             return self._complete  # the client waits for 100 Continue and has not sent the body

@@ -7,12 +7,13 @@ from urllib.parse import unquote_plus, unquote_to_bytes
 
 import structlog
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.body_limit import BodyPool, RequestBody
-from tocsin.runtime.http.load_shedding import Admission, CountedLog
+from tocsin.runtime.http.load_shedding import Admission, CountedLog, Place
 from tocsin.runtime.http.problems import Problem, invalid_fields
 from tocsin.runtime.metrics import REQUESTS_SHED
 from tocsin.validation import FieldError
@@ -31,6 +32,7 @@ LINGER_SECONDS: Final = 1.0
 
 _NEVER_SHED: Final = ("/livez", "/readyz", "/metrics")
 _RESPONSE_HEADERS: Final = "tocsin.headers"
+_BUSY: Final = "The server is busy. Retry."
 
 
 OnTooLarge = Callable[[Scope], None]
@@ -47,7 +49,8 @@ class LimitsMiddleware:
 
     `limits` has the largest body in bytes by path prefix; the longest matching prefix counts. Below the `free_form`
     prefixes a body need not be JSON, and the address need not be UTF-8. `admissions` admit POST requests by path
-    prefix: requests of one kind share one.
+    prefix: requests of one kind share one. A request is in its admission from the arrival of its whole body to the
+    start of its response: clients that send or read slowly take no place, and do not count for the measured rate.
     """
 
     def __init__(
@@ -73,12 +76,15 @@ class LimitsMiddleware:
             await self.app(scope, receive, send)
             return
         response_started = closes = False
+        place: Place | None = None
         body = RequestBody(scope, receive, self._body_limit(scope["path"]), self._bodies)
 
         async def send_bounded(message: Message) -> None:
             nonlocal response_started, closes
             if message["type"] == "http.response.start":
                 response_started = True
+                if place is not None:
+                    place.leave()
                 more = scope.get(_RESPONSE_HEADERS, {})
                 closes = not await body.drain(0)
                 if closes:
@@ -96,16 +102,15 @@ class LimitsMiddleware:
                 message = {"type": "http.response.body"}
             await send(message)
 
-        admitted: Admission | None = None
         self._requests += 1
         try:
             self._check_request(scope)
-            admitted = self._admit(scope)
+            place = self._place(scope, body)
             body.check_length()
             if not scope["path"].startswith(self._free_form or "\0"):
                 body.check_json()
                 _check_encoding(scope)
-            await self.app(scope, body.receive, send_bounded)
+            await self.app(scope, self._admitting(body, place), send_bounded)
         except ClientDisconnect:
             log.info("client_disconnected", method=scope["method"])
         except Exception as error:  # the edge of a request: log it, and respond without the error's own text
@@ -114,8 +119,8 @@ class LimitsMiddleware:
             await self._error_response(error, scope)(scope, receive, send_bounded)
         finally:
             self._requests -= 1
-            if admitted is not None:
-                admitted.leave()
+            if place is not None:
+                place.leave()
             body.release()
 
     def _check_request(self, scope: Scope) -> None:
@@ -129,12 +134,29 @@ class LimitsMiddleware:
         if self._requests > MOST_REQUESTS and scope["path"] not in _NEVER_SHED:
             raise self._shed("Too many concurrent requests. Retry.", 1)
 
-    def _admit(self, scope: Scope) -> Admission | None:
-        """The admission that has admitted the request, if its kind has one. Raises Problem 503."""
+    def _place(self, scope: Scope, body: RequestBody) -> Place | None:
+        """The request's place, if its kind has an admission; entered if the body has arrived. Raises Problem 503."""
         admission = _by_prefix(self._admissions, scope["path"]) if scope["method"] == "POST" else None
-        if admission is not None and not admission.enter():
-            raise self._shed("The server is busy. Retry.", admission.expected_wait)
-        return admission
+        if admission is None:
+            return None
+        place = Place(admission)
+        if not (place.enter() if body.has_arrived else admission.is_open):
+            raise self._shed(_BUSY, admission.expected_wait)
+        return place
+
+    def _admitting(self, body: RequestBody, place: Place | None) -> Receive:
+        """The body's receive channel. At its last part the request enters its place, or HTTPException 503 is raised."""
+        if place is None or body.has_arrived:
+            return body.receive
+
+        async def receive() -> Message:
+            message = await body.receive()
+            if message["type"] == "http.request" and body.has_arrived and not place.enter():
+                problem = self._shed(_BUSY, place.admission.expected_wait)
+                raise HTTPException(problem.status, _BUSY, problem.headers)  # FastAPI would make a Problem a 400
+            return message
+
+        return receive
 
     def _shed(self, detail: str, seconds: float) -> Problem:
         REQUESTS_SHED.inc()

@@ -32,11 +32,16 @@ class Admission:
         """Real seconds until a call that begins now would be completed."""
         return (self._in_progress + 1) * self._per_call
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a call that begins now would be admitted."""
+        if self._in_progress < self._always:
+            return True
+        return self._in_progress < self._most and self.expected_wait <= self._seconds
+
     def enter(self) -> bool:
         """Whether a call is admitted; if so, call `leave` when it is completed."""
-        if self._in_progress >= self._always and (
-            self._in_progress >= self._most or self.expected_wait > self._seconds
-        ):
+        if not self.is_open:
             return False
         self._in_progress += 1
         return True
@@ -59,6 +64,28 @@ class Admission:
             weight = min(1.0, elapsed / _MEMORY_SECONDS)
             self._per_call += weight * (elapsed / self._completed - self._per_call)
             self._measured_at, self._completed = now, 0
+
+
+class Place:
+    """The place of one call in an admission: entered at most once, and left once if it was entered."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+        self._is_inside = False
+        self._is_over = False
+
+    def enter(self) -> bool:
+        """Whether the call may go on: it is admitted now or was before, or it has left already."""
+        if not self._is_inside and not self._is_over:
+            self._is_inside = self.admission.enter()
+        return self._is_inside or self._is_over
+
+    def leave(self) -> None:
+        """The call is completed, whether it was admitted or not."""
+        if self._is_inside:
+            self.admission.leave()
+        self._is_inside = False
+        self._is_over = True
 
 
 class CountedLog:
