@@ -137,6 +137,7 @@ class SmtpServers:
             yield _Wait(watch, began_at)
         finally:
             timer.cancel()
+            attempt.is_stalled = False
 
     def _on_overdue(self, server: SmtpServer, phase: SmtpPhase, began_at: float, waiting: Sequence[Attempt]) -> None:
         circuit = self._circuits[server]
