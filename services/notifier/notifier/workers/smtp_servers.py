@@ -138,6 +138,7 @@ class SmtpServers:
         finally:
             timer.cancel()
             attempt.is_stalled = False
+            watch.ended(attempt)
 
     def _on_overdue(self, server: SmtpServer, phase: SmtpPhase, began_at: float, waiting: Sequence[Attempt]) -> None:
         circuit = self._circuits[server]
