@@ -22,6 +22,7 @@ from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from tocsin.directory import load_directory
 from tocsin.events import EndReason, Notify, Withdraw
+from tocsin.runtime.kafka.relay import Relay
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 
@@ -132,6 +133,17 @@ async def test_a_role_without_holder_is_undeliverable(world: NotifierWorld) -> N
         await world.reaches("undeliverable")
     assert [(event.state, event.recipient.email) for event in await world.events()] == [("undeliverable", None)]
     assert world.mails() == []
+
+
+async def test_an_event_of_a_claim_waits_for_no_poll_of_the_relay(
+    world: NotifierWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = asyncio.Event()
+    monkeypatch.setattr(Relay, "wake", lambda _: woken.set())
+    async with world.notifier():
+        await world.receive(escalation(role="nobody_has_this_role"))
+        await world.reaches("undeliverable")
+        await asyncio.wait_for(woken.wait(), 5)
 
 
 async def test_a_person_in_two_roles_gets_one_mail(world: NotifierWorld) -> None:
