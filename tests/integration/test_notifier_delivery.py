@@ -15,13 +15,14 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry
 from notifier.handlers.claims import Claim, ClaimTerms, claim_mails
 from notifier.store import journal, queue
-from notifier.store.attempts import enter_data, finish
+from notifier.store.attempts import enter_data, finish, release
 from support.notifier_events import NOON, TIERS, about_clock, escalation, stand_down, ticket
 from support.notifier_world import IMPATIENT, NotifierWorld, make_world
 from support.polling import eventually
 from support.servers import MakeDatabase, SharedSink
 from tocsin.directory import load_directory
 from tocsin.events import EndReason, Notify, Withdraw
+from tocsin.runtime.kafka.relay import Relay
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 
@@ -132,6 +133,17 @@ async def test_a_role_without_holder_is_undeliverable(world: NotifierWorld) -> N
         await world.reaches("undeliverable")
     assert [(event.state, event.recipient.email) for event in await world.events()] == [("undeliverable", None)]
     assert world.mails() == []
+
+
+async def test_an_event_of_a_claim_waits_for_no_poll_of_the_relay(
+    world: NotifierWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    woken = asyncio.Event()
+    monkeypatch.setattr(Relay, "wake", lambda _: woken.set())
+    async with world.notifier():
+        await world.receive(escalation(role="nobody_has_this_role"))
+        await world.reaches("undeliverable")
+        await asyncio.wait_for(woken.wait(), 5)
 
 
 async def test_a_person_in_two_roles_gets_one_mail(world: NotifierWorld) -> None:
@@ -342,6 +354,26 @@ async def test_a_worker_that_lost_its_claim_sends_nothing(world: NotifierWorld) 
         await world.reaches("sent")
     await _is_fenced(world, stale)
     assert len(world.mails()) == 1
+
+
+async def test_a_claim_that_is_released_is_no_attempt(world: NotifierWorld) -> None:
+    await world.receive(step(1, 1))
+    for token in (1, 2):
+        [given_up] = await claim(world, 1)
+        assert (given_up.delivery.token, given_up.delivery.attempts) == (token, 1)
+        async with world.engine.begin() as connection:
+            await release(connection, [given_up.delivery])
+        assert [(row.state, row.attempts) for row in await world.deliveries()] == [("queued", 0)]
+        await _is_fenced(world, given_up)
+
+
+async def test_a_mail_that_cannot_enter_data_as_a_whole_is_no_attempt(world: NotifierWorld) -> None:
+    await world.receive(escalation(event_id=UUID(int=1)), escalation(ticket(ticket_id=uuid4()), event_id=UUID(int=2)))
+    held, lost = (each.delivery for each in await claim(world, 2))
+    async with world.engine.begin() as connection:
+        assert await enter_data(connection, [[held, replace(lost, token=0)]], timedelta(0)) == [False]
+    rows = {row.id: (row.state, row.attempts) for row in await world.deliveries()}
+    assert rows == {held.id: ("queued", 0), lost.id: ("claimed", 1)}
 
 
 async def test_a_lease_is_renewed_while_the_server_takes_its_time(world: NotifierWorld) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from notifier.workers import circuit_breaker
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from support.notifier_events import NOON, escalation, ticket
@@ -164,6 +165,19 @@ async def test_a_probe_without_a_mail_does_not_end_a_hang(world: NotifierWorld) 
         world.sink.fail("none")
         await world.quiet(60)
     assert not is_hung()
+
+
+async def test_a_hang_expires_without_a_mail(world: NotifierWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with world.notifier():
+        await works(world)
+        world.sink.fail("hang_after_dot")
+        await world.receive(*notifies(2))
+        await eventually(is_hung, world.states)
+        monkeypatch.setattr(circuit_breaker, "_HUNG_FOR", 0)
+        await eventually(lambda: not is_hung(), world.states, TIMEOUT / 4)
+        assert await in_data(world, 2), "no mail has ended"
+        world.sink.fail("none")
+        await world.quiet(60)
 
 
 async def works(world: NotifierWorld) -> None:

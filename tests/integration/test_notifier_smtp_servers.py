@@ -228,6 +228,27 @@ async def test_at_most_one_mail_of_severity_1_probes_beside_another(world: Notif
         assert list(await connection.scalars(query)) == ["queued", "queued", *["claimed", "deferred"] * 2]
 
 
+async def test_a_mail_that_goes_on_to_the_second_server_after_a_hang_needs_a_connection_again(
+    world: NotifierWorld,
+) -> None:
+    attempt = Attempt(ClaimedMail(None, (), NOW), is_probe=True, claim_began=0)
+    at_first: list[bool] = []
+    at_second: list[bool] = []
+
+    def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        at_second.append(attempt.is_stalled)
+        writer.close()
+
+    world.sink.fail("hang_at_ehlo")
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as second:
+        address = f"127.0.0.1:{second.sockets[0].getsockname()[1]}"
+        settings = world.make_settings(smtp_second=address, smtp_timeout=0.5)
+        servers = SmtpServers(settings, lambda: at_first.append(attempt.is_stalled))
+        assert isinstance(await servers.open_envelope(attempt, **ENVELOPE), SmtpReply)
+    assert at_first[0], "others may start"
+    assert at_second == [False]
+
+
 async def _delay(world: NotifierWorld, idle: NotifierWorld) -> float:
     """How many seconds longer a mail of severity 1 takes than for an idle notifier."""
     there, here = await asyncio.gather(_urgent_takes(idle), _urgent_takes(world))

@@ -209,7 +209,9 @@ def test_a_mail_of_an_ambiguous_digest_leaves_only_with_that_digest() -> None:
 
 
 def test_an_attempt_whose_worker_died_before_data_is_queued_again() -> None:
-    assert recover(in_flight(1, NOON), None, NOW).state == "queued"
+    recovered = recover(in_flight(1, NOON), None, NOW)
+    assert (recovered.state, recovered.attempts) == ("queued", 0)
+    assert claimed(recovered, delivery(2, "manager")) == {1: "dana"}, "it is still the first attempt"
 
 
 def test_an_attempt_whose_worker_died_in_data_is_ambiguous() -> None:

@@ -104,7 +104,7 @@ def test_due_mails_leave_in_one_digest_with_its_own_id() -> None:
     divided = divide(*held, warning(4), due=DueDigests({ADDRESS}), load=AddressLoad(2, NOON))
     assert numbers(divided) == ([[1, 2, 3, 4]], [])
     assert len({row.digest_id for row in divided.mails[0]}) == 1
-    again = divide(*(replace(row, attempts=1) for row in held), due=DueDigests({ADDRESS}))
+    again = divide(*(replace(row, token=1) for row in held), due=DueDigests({ADDRESS}))
     assert again.mails[0][0].digest_id != divided.mails[0][0].digest_id
 
 

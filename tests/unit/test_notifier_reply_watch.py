@@ -47,6 +47,16 @@ def test_replies_are_overdue_together_until_the_server_replies() -> None:
     assert watch.add_overdue(third, 105, 110) == [third]
 
 
+def test_an_attempt_that_has_ended_is_not_overdue_with_later_ones() -> None:
+    watch = ReplyWatch(60)
+    first, second, third = attempt(), attempt(), attempt()
+    watch.add_overdue(first, 100, 105)
+    watch.ended(first)
+    assert watch.add_overdue(second, 200, 205) == [second]
+    watch.ended(first)
+    assert watch.add_overdue(third, 201, 206) == [second, third]
+
+
 def test_a_server_that_replied_to_others_lately_does_not_hang() -> None:
     watch = ReplyWatch(60)
     watch.replied(102, 103)

@@ -60,8 +60,8 @@ class Delivery:
     `published_at` (of its notification), `created_at`, `ready_at` and `sent_real_at` are real time, all other instants
     business time. `ready_at` is when the next attempt may start; while an attempt is in flight, when its lease expires;
     None once the state is final. `sent_real_at` is when a server accepted the mail, or may have. `token` counts the
-    claims and fences them. `attempts` counts the attempts that have started. `digest_id` is the digest of the last
-    attempt, None for a single mail.
+    claims and fences them. `attempts` counts those that were not given up before the message was offered. `digest_id`
+    is the digest of the last attempt, None for a single mail.
 
     `redelivery_number` counts the redeliveries of `redelivery_of` from 1; 0 for what an event requested.
     `fallback_number` counts the further addresses of `fallback_of` from 1; 0 for the first address. Person and address
@@ -139,8 +139,8 @@ class Delivery:
         return replace(self, person=holder.person, name=holder.name, email=holder.email, rule=holder.rule)
 
     def released(self, now: Now) -> Self:
-        """The delivery after a claim that was given up before anything was sent."""
-        return replace(self, state=DeliveryState.QUEUED, ready_at=now.real)
+        """The delivery after a claim that was given up before the message was offered: that was no attempt."""
+        return replace(self, state=DeliveryState.QUEUED, ready_at=now.real, attempts=self.attempts - 1)
 
     def ended(self, state: DeliveryState, reply: str, now: Now) -> Self:
         """The delivery in a final state."""

@@ -183,5 +183,5 @@ def _digests(items: Sequence[Delivery]) -> Iterator[Sequence[Delivery]]:
 
 def _digest(items: Sequence[Delivery]) -> Sequence[Delivery]:
     first = items[0]
-    digest_id = derived_id(first.ticket_id, "digest", delivery=first.id, attempt=first.attempts + 1)
+    digest_id = derived_id(first.ticket_id, "digest", delivery=first.id, attempt=first.token + 1)
     return [replace(item, digest_id=digest_id) for item in items]

@@ -22,7 +22,8 @@ async def enter_data(connection: AsyncConnection, mails: Sequence[Sequence[Deliv
     """Move the deliveries of each mail to `in_data`, with a new lease, `message_id` and `late`, if all claims hold.
 
     Returns whether they did. If one was lost (it was cancelled, or another process has claimed it), the others are
-    released: the message lists what is no longer needed.
+    released: the message lists what is no longer needed. That was no attempt, although a server accepted the envelope:
+    the message was not offered, and no server said that it must wait.
     """
     claims = [(number, delivery) for number, mail in enumerate(mails) for delivery in mail]
     parameters = {
@@ -38,7 +39,7 @@ async def enter_data(connection: AsyncConnection, mails: Sequence[Sequence[Deliv
 
 
 async def release(connection: AsyncConnection, claims: Sequence[Delivery]) -> None:
-    """Give up those of these claims that still hold, before anything was sent."""
+    """Give up those of these claims that still hold, before anything was sent. They do not count as attempts."""
     parameters = {"ids": [delivery.id for delivery in claims], "tokens": [delivery.token for delivery in claims]}
     await connection.execute(_RELEASE, parameters)
 
@@ -88,6 +89,9 @@ _HELD: Final = """
         ORDER BY deliveries.ticket_id, deliveries.seq
         FOR UPDATE OF tickets, deliveries
     )"""
+# As `Delivery.released`.
+_RELEASED: Final = f"""
+    state = '{DeliveryState.QUEUED}', ready_at = clock_timestamp(), attempts = deliveries.attempts - 1"""
 _ENTER_DATA: Final = text(
     f"""
     WITH given AS (
@@ -99,7 +103,7 @@ _ENTER_DATA: Final = text(
     complete AS (
         SELECT mail FROM given LEFT JOIN held USING (mail, id) GROUP BY mail HAVING count(*) = count(held.seq)
     ), released AS (
-        UPDATE deliveries SET state = '{DeliveryState.QUEUED}', ready_at = clock_timestamp()
+        UPDATE deliveries SET {_RELEASED}
         FROM held WHERE deliveries.seq = held.seq AND held.mail NOT IN (SELECT mail FROM complete)
     ), entered AS (
         UPDATE deliveries SET
@@ -122,7 +126,7 @@ _RELEASE: Final = text(
     WITH given AS (
         SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tokens AS bigint[])) AS given (id, token)
     ), {_HELD.format(states=f"'{DeliveryState.CLAIMED}'")}
-    UPDATE deliveries SET state = '{DeliveryState.QUEUED}', ready_at = clock_timestamp()
+    UPDATE deliveries SET {_RELEASED}
     FROM held WHERE deliveries.seq = held.seq
     """
 )

@@ -28,7 +28,7 @@ class Attempt:
     is_connecting: bool = True
     """Whether no server has accepted its envelope yet."""
     is_stalled: bool = False
-    """Whether it waits for a server that hangs. Others may start meanwhile."""
+    """Whether it waits for a server that hangs. Others may start until it goes on."""
     is_answered: bool = False
     """Whether no server is used any more, and only the result is to be saved."""
     is_given_up: bool = False

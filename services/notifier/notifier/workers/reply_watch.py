@@ -36,11 +36,15 @@ class ReplyWatch:
         self._replied_at = now
         self._overdue.clear()
 
+    def ended(self, attempt: Attempt) -> None:
+        """The attempt waits for no reply any more: there was one, or none will be used."""
+        self._overdue = [each for each in self._overdue if each is not attempt]
+
     def has_replied_since(self, began_at: float) -> bool:
         return self._replied_at > began_at
 
     def add_overdue(self, attempt: Attempt, began_at: float, now: float) -> list[Attempt]:
-        """The attempts with an overdue reply since the server's last one; none if it replied to others lately."""
+        """Attempts that wait for an overdue reply since the server's last one; none if it replied to others lately."""
         self._overdue.append(attempt)
         is_silent = now - self._replied_at >= (now - began_at) / 2
         return list(self._overdue) if is_silent else []

@@ -136,6 +136,7 @@ class Sender:
                     limit=capacity.attempts,
                     severity=capacity.severity,
                 )
+            self._wake_relay()
             if mails or not has_more:
                 self._has_more |= has_more
                 return mails

@@ -137,6 +137,8 @@ class SmtpServers:
             yield _Wait(watch, began_at)
         finally:
             timer.cancel()
+            attempt.is_stalled = False
+            watch.ended(attempt)
 
     def _on_overdue(self, server: SmtpServer, phase: SmtpPhase, began_at: float, waiting: Sequence[Attempt]) -> None:
         circuit = self._circuits[server]
@@ -166,10 +168,11 @@ class SmtpServers:
         metrics.ALL_SERVERS_FAILING.set(self.state is not CircuitState.CLOSED)
 
     async def recheck(self, interval: float) -> None:
-        """Run for ever: probe failed servers without a mail while another one accepts mails."""
+        """Run for ever: show which hangs have expired, and probe failed servers while another one accepts mails."""
         while True:
             await asyncio.sleep(interval)
             for server, circuit in self._circuits.items():
+                metrics.SERVER_HUNG.labels(server.name).set(circuit.is_hung)
                 if self.state is CircuitState.CLOSED and circuit.state is CircuitState.HALF_OPEN:
                     self.record(server, await server.probe())
 
