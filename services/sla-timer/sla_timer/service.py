@@ -76,6 +76,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
         await receive_facts(context, connection, batch)
 
     async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        runtime.relay.wake()
         return await sweep_partitions(context, watermarks)
 
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, on_batch, after_commit=after_commit)

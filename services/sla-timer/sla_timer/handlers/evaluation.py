@@ -6,7 +6,6 @@ from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 
 from sla_timer.domain.event_summary import EventSummary
@@ -77,8 +76,6 @@ async def _publish(
 ) -> None:
     events = [event for _, evaluation in judged for event in evaluation.events]
     published = await publish(connection, events, context.clock.now())
-    if published:
-        on_commit(connection, context.wake_relay)
     by_ticket = {record.ticket.ticket_id: record for record, _ in judged}
     report_events(
         context.clock,

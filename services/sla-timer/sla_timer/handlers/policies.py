@@ -60,6 +60,7 @@ class PolicyRollout:
                     limit=CHUNK,
                 )
                 await evaluate_and_publish(context, connection, await load_tickets(connection, tickets))
+            context.wake_relay()
             if len(tickets) < CHUNK:
                 self._finished_with, self._finished_in_force = len(policies), in_force
                 return

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Final
 
 from tocsin.business_time import micros, to_datetime
-from tocsin.runtime.database.engine import on_commit
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin.runtime.process.tasks import cancel_all
 
@@ -105,9 +104,9 @@ async def _fire_batch(
         due = await load_due(connection, tickets, throughs)
         now = context.clock.now()
         events = await publish_due(connection, due, confirmed_through=confirmed_through, published_at=now)
-        if events:
-            on_commit(connection, context.wake_relay)
         report_events(context.clock, connection, [(event, event.at) for event in events])
+    if events:
+        context.wake_relay()
     return len(tickets) >= limit
 
 

@@ -90,7 +90,10 @@ async def clock_timestamp(connection: AsyncConnection) -> datetime:
 
 
 def on_commit(connection: AsyncConnection, act: Callable[[], None]) -> None:
-    """Call `act` after the connection's transaction was committed; never if it is rolled back."""
+    """Call `act` when the connection's transaction is committed, just before it is; never if it is rolled back.
+
+    For counts and log lines only: others do not see the transaction's rows yet.
+    """
     # The listener lives as long as the connection object, and every transaction of ours has its own.
     event.listen(connection.sync_connection, "commit", lambda _: act(), once=True)
 
