@@ -57,7 +57,7 @@ def _measured(row: Row, effort: Effort) -> list[Figure] | None:
     began = time.monotonic()
     try:
         figures = measure_alone(row.module, effort)
-    except Exception:
+    except Exception:  # the rows after this one are still measured
         traceback.print_exc()
         return None
     show(figures)

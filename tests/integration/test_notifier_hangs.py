@@ -6,7 +6,7 @@ With a timeout of ten seconds a reply is overdue after 2.5 s, and after 1 s in a
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,29 +19,12 @@ from structlog.testing import capture_logs
 from support.notifier_events import NOON, escalation, ticket
 from support.notifier_world import NotifierWorld, make_world
 from support.polling import eventually
-from support.servers import MakeDatabase, SharedSink, running
+from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify
-from tocsin_local.loopback import free_port
-from tocsin_local.smtp import SmtpSink
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 TIMEOUT = 10
 PATIENT = {"smtp_timeout": TIMEOUT, "smtp_data_timeout": TIMEOUT, "poll_interval": 0.05}
-
-
-@pytest.fixture(scope="module")
-def other_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSink]:
-    folder = tmp_path_factory.mktemp("second")
-    part = SmtpSink(folder / "smtp", free_port(), free_port())
-    with running(part, folder):
-        yield SharedSink(part.address, part.inbox)
-
-
-@pytest.fixture
-def second(other_sink: SharedSink) -> SharedSink:
-    other_sink.fail("none")
-    other_sink.clear()
-    return other_sink
 
 
 @pytest.fixture

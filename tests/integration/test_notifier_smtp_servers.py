@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,28 +21,11 @@ from support.metrics import counter_value
 from support.notifier_events import NOON, escalation, ticket
 from support.notifier_world import NotifierWorld, make_world
 from support.polling import eventually
-from support.servers import MakeDatabase, SharedSink, running
+from support.servers import MakeDatabase, SharedSink
 from tocsin.events import Notify, Withdraw
-from tocsin_local.loopback import free_port
-from tocsin_local.smtp import SmtpSink
 
 NOW = NOON + timedelta(hours=1, seconds=1)
 ENVELOPE = {"sender": "tocsin@example.org", "recipient": "dana@example.com"}
-
-
-@pytest.fixture(scope="module")
-def other_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedSink]:
-    folder = tmp_path_factory.mktemp("second")
-    part = SmtpSink(folder / "smtp", free_port(), free_port())
-    with running(part, folder):
-        yield SharedSink(part.address, part.inbox)
-
-
-@pytest.fixture
-def second(other_sink: SharedSink) -> SharedSink:
-    other_sink.fail("none")
-    other_sink.clear()
-    return other_sink
 
 
 @pytest.fixture

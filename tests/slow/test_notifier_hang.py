@@ -49,7 +49,7 @@ async def _arrive(world: NotifierWorld) -> None:
     while True:
         now = datetime.now(UTC)
         await world.receive(escalation(ticket(ticket_id=uuid4()), event_id=uuid4(), at=now, due_at=now))
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # the pace of the mails, not a wait
 
 
 async def _mailed(world: NotifierWorld, count: int) -> bool:

@@ -6,6 +6,7 @@ Redis appends each command to its file and syncs it (`appendfsync always`), as P
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -50,7 +51,10 @@ class CeleryJobs:
         self.arm([time.time() + DAY] * count)
 
     def run(self, started: Callable[[], int], count: int, give_up_at: float) -> None:
-        starts = Path(f"/tmp/tocsin-celery-{os.getpid()}")
+        with tempfile.TemporaryDirectory() as folder:
+            self._run(Path(folder) / "starts", started, count, give_up_at)
+
+    def _run(self, starts: Path, started: Callable[[], int], count: int, give_up_at: float) -> None:
         starts.write_bytes(b"")
         command = (sys.executable, "-m", "celery", "-A", "bench.references.celery_jobs", "worker")
         options = ("--concurrency=2", "--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "ERROR")
@@ -63,4 +67,3 @@ class CeleryJobs:
         finally:
             worker.kill()
             worker.wait()
-            starts.unlink()
