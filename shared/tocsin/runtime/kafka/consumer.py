@@ -128,7 +128,7 @@ class Consumer:
             return f"paused after {POISON_LIMIT} bad records in a row: check the dead letters, then restart"
         if self._leases.are_expired:
             return "its leases are not renewed"
-        if self._assigned != self._leases.held:
+        if self._leases.missing or self._assigned != self._leases.held:
             return "does not read its partitions yet"
         return f"the last {self._failures} batches failed" if self._failures else None
 
