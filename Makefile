@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SERVICES := shared services/intake services/sla-timer services/escalator services/notifier
+SERVICES := shared services/intake services/sla-timer services/escalator services/notifier services/board
 OURS := $(SERVICES) deploy/local tools
 STAMP := .venv/installed
 REFERENCES := .venv/bench/installed

@@ -17,7 +17,14 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 REPOSITORY = Path(__file__).parents[1]
-SERVICES = ("shared", "services/intake", "services/sla-timer", "services/escalator", "services/notifier")
+SERVICES = (
+    "shared",
+    "services/intake",
+    "services/sla-timer",
+    "services/escalator",
+    "services/notifier",
+    "services/board",
+)
 PACKAGES = (*SERVICES, "deploy/local", "tools")
 LOADED_BY_NAME = ("asyncpg", "tzdata", "email-validator")  # by a URL, by zoneinfo, by pydantic
 LOCKS = {"deploy/requirements.lock": SERVICES, "deploy/requirements-dev.lock": PACKAGES}

@@ -41,7 +41,7 @@ outbox = replace(OUTBOX, topic=DEADLINES_TOPIC)
 def build(settings: ServiceSettings) -> Service:
     runtime = build_runtime(settings, "bell", outbox=outbox, dead_letters=DEAD_LETTERS, key_uses=KEY_USES)
     consumer = runtime.consumer(TICKETS_TOPIC, OFFSETS, RecordingHandler().on_batch)
-    return Service(runtime=runtime, app=runtime.create_app("Rings", consumer, []), consumer=consumer)
+    return Service(runtime=runtime, app=runtime.create_app("Rings", [consumer], []), consumers=[consumer])
 
 if len(sys.argv) > 1:
     service_commands("bell", "Rings", outbox, None)()

@@ -41,12 +41,14 @@ def build(settings: Settings, clock: TimeSource | None = None) -> EscalatorServi
     consumer = runtime.consumer(DEADLINES_TOPIC, OFFSETS, handlers.on_batch, ordered=True)
     app = runtime.create_app(
         "Ladders: which tiers were notified, and what comes next.",
-        consumer,
+        [consumer],
         [routes.router(runtime.reader, directory)],
         notes={"directory": directory.note},
     )
     # Prepared: without its calendars the directory is unknown, and vacant tiers would be notified.
-    return EscalatorService(runtime=runtime, app=app, consumer=consumer, prepare=directory.refresh, handlers=handlers)
+    return EscalatorService(
+        runtime=runtime, app=app, consumers=[consumer], prepare=directory.refresh, handlers=handlers
+    )
 
 
 async def _measure(reader: AsyncEngine, measurement: Measurement) -> None:

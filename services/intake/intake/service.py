@@ -72,7 +72,7 @@ def build(settings: Settings, *, signing_keys: SigningKeys | None = None) -> Int
     scheduler.every(15, TicketGauges(reader).measure, name="ticket_gauges", timeout=15)
     app = runtime.create_app(
         "Stores tickets and their events, and publishes them. A 2xx response means durable.",
-        None,
+        [],
         [
             tickets.write_router(policy, queue),
             tickets.router(reader),

@@ -84,7 +84,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     consumer = runtime.consumer(ESCALATIONS_TOPIC, OFFSETS, handlers.on_batch, ordered=True, after_commit=on_commit)
     app = runtime.create_app(
         "Mails to the people on call, and the delivery of every mail.",
-        consumer,
+        [consumer],
         api.routers(runtime.reader, runtime.writer, runtime.clock, directory, return_path, wake),
         checks={"directory": directory_check},
         notes={"directory_file": directory.note},
@@ -94,7 +94,7 @@ def build(settings: Settings, clock: TimeSource | None = None) -> NotifierServic
     return NotifierService(
         runtime=runtime,
         app=app,
-        consumer=consumer,
+        consumers=[consumer],
         # Prepared: otherwise the gaps of the directory are unknown for the first minute.
         prepare=directory.refresh,
         tasks=[sender.run],

@@ -95,7 +95,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     runtime.scheduler.every(settings.probe_seconds, source_probe.run, name="probe", timeout=60)
     app = runtime.create_app(
         "Computes the deadlines of every ticket, publishes them when they are due, and explains each of them.",
-        consumer,
+        [consumer],
         [routes.router(context, source_probe)],
         body_limits={"/v1/simulate": SIMULATION_BYTES},
     )
@@ -103,7 +103,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     return SlaTimerService(
         runtime=runtime,
         app=app,
-        consumer=consumer,
+        consumers=[consumer],
         prepare=prepare,
         context=context,
         policy_rollout=policy_rollout,

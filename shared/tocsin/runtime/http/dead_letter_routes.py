@@ -4,6 +4,7 @@ A record may have a megabyte, so the list shows only the beginning of each. `GET
 """
 
 from base64 import b64encode
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Self
 
 from fastapi import APIRouter, Path, Query
@@ -135,12 +136,9 @@ def _not_found() -> Problem:
 
 
 def dead_letter_routes(
-    engine: AsyncEngine, dead_letters: DeadLetters, outbox: Outbox, consumer: Consumer | None
+    engine: AsyncEngine, dead_letters: DeadLetters, outbox: Outbox, consumers: Sequence[Consumer]
 ) -> APIRouter:
-    """The three routes, for the dead letters of the caller's tenant and those without a known tenant.
-
-    `consumer` is None if the service reads no topic.
-    """
+    """The three routes, for the dead letters of the caller's tenant and those without a known tenant."""
     router = APIRouter(prefix="/v1/dead-letters", tags=["admin"])
     links = {
         "first": link("GET /v1/dead-letters/{letter_id}", "Read the first one", letter_id=_FIRST),
@@ -215,7 +213,8 @@ def dead_letter_routes(
         if letter.origin == DeadLetterOrigin.OUTBOX:
             await _put_back(letter)
             return ReplayResponse(replayed=1)
-        if consumer is None or letter.topic != consumer.topic:
+        consumer = next((each for each in consumers if each.topic == letter.topic), None)
+        if consumer is None:
             raise Problem(409, f"This service no longer reads {letter.topic}.")
         handled, failure = await consumer.replay(letter_id)
         if failure is not None:

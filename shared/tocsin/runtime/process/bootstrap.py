@@ -40,7 +40,7 @@ class Runtime:
 
     `writer` is for transactions that publish events: the watermark waits for them. `side_writer` is for all other
     writes, such as key uses; it is the writer itself in a service that publishes no watermark. `reader` is for queries,
-    `relay_engine` for the relay alone, `lease_engine` for the leases of the consumer.
+    `relay_engine` for the relay alone, `lease_engine` for the leases of the consumers.
     """
 
     package: str
@@ -67,7 +67,7 @@ class Runtime:
         ordered: bool = False,
         after_commit: AfterCommit | None = None,
     ) -> Consumer:
-        """The service's consumer of `topic`. After a commit it wakes the relay, or calls `after_commit`."""
+        """A consumer of `topic`. After a commit it wakes the relay, or calls `after_commit`."""
 
         async def wake_relay(_: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
             self.relay.wake()
@@ -89,7 +89,7 @@ class Runtime:
     def create_app(
         self,
         description: str,
-        consumer: Consumer | None,
+        consumers: Sequence[Consumer],
         routers: Sequence[APIRouter],
         *,
         checks: Mapping[str, Check] | None = None,
@@ -101,9 +101,12 @@ class Runtime:
     ) -> FastAPI:
         """The service's HTTP application: `routers`, and the routes for keys, dead letters, health and metrics.
 
-        The arguments are those of `tocsin.runtime.http.app.create_app`; `/readyz` also checks database and consumer.
+        The arguments are those of `tocsin.runtime.http.app.create_app`; `/readyz` also checks database and consumers.
         """
-        own = {"consumer": consumer.ready} if consumer is not None else {}
+        own = {
+            f"consumer of {consumer.topic}" if len(consumers) > 1 else "consumer": consumer.ready
+            for consumer in consumers
+        }
         app = create_app(
             _service_name(self.package),
             description,
@@ -119,7 +122,7 @@ class Runtime:
             app.include_router(router)
         app.include_router(self.key_usage.routes())
         # A replay need not hold back the watermark.
-        app.include_router(dead_letter_routes(self.side_writer, self.dead_letters, self.outbox, consumer))
+        app.include_router(dead_letter_routes(self.side_writer, self.dead_letters, self.outbox, consumers))
         return app
 
     async def dispose(self) -> None:
@@ -138,13 +141,14 @@ def build_runtime(
     clock: TimeSource | None = None,
     watermark_interval: float | None = None,
     writer_pool: int = 10,
+    consumers: int = 1,
     wait_seconds: float = 10,
     idle_seconds: float = 5,
 ) -> Runtime:
     """The parts of the service `package` (`sla_timer`). `clock` replaces the clock that the settings describe.
 
-    With `watermark_interval` (seconds) the relay also publishes the watermark of every partition. The others are limits
-    of the engines: see `tocsin.runtime.database.engine.engine`.
+    With `watermark_interval` (seconds) the relay also publishes the watermark of every partition. `consumers` is how
+    many topics the service reads. The others are limits of the engines: see `tocsin.runtime.database.engine.engine`.
     """
     name = _service_name(package)
     clock = clock or clock_from(settings)
@@ -156,7 +160,7 @@ def build_runtime(
         side_writer = connect(f"{name}-side-writer", pool_size=5)
     reader = connect(f"{name}-reader", pool_size=5, read_only=True)
     relay_engine = engine(settings.database_url, f"{name}-relay", pool_size=3, statement_seconds=5)
-    lease_engine = engine(settings.database_url, f"{name}-lease", pool_size=1, statement_seconds=5)
+    lease_engine = engine(settings.database_url, f"{name}-lease", pool_size=consumers, statement_seconds=5)
     watermarks = WatermarkSource(writers, clock, watermark_interval) if watermark_interval is not None else None
     relay = Relay(
         relay_engine, settings.kafka, outbox, dead_letters, interval=settings.relay_interval, watermarks=watermarks

@@ -41,7 +41,7 @@ class Service:
 
     runtime: Runtime
     app: FastAPI
-    consumer: Consumer | None = None
+    consumers: Sequence[Consumer] = ()
     tasks: Sequence[Task] = ()
     prepare: Prepare | None = None
     """Awaited once the database responds and is migrated, before anything starts; again if the database failed."""
@@ -91,7 +91,7 @@ class _Parts:
     relay: asyncio.Task[None]
     topics: asyncio.Task[None]
     work: Sequence[asyncio.Task[None]]
-    """The consumer and the service's own loops."""
+    """The consumers and the service's own loops."""
 
     @property
     def tasks(self) -> set[asyncio.Task[None]]:
@@ -108,14 +108,13 @@ async def _serve(service: Service, stopping: asyncio.Event) -> None:
 
 
 def _start(service: Service, stopping: asyncio.Event) -> _Parts:
-    runtime, consumer, settings = service.runtime, service.consumer, service.runtime.settings
+    runtime, consumers, settings = service.runtime, service.consumers, service.runtime.settings
     server = create_server(service.app)
     http = asyncio.create_task(server.serve([listen(settings.host, settings.port)]), name="http")
     relay = asyncio.create_task(runtime.relay.run(), name="relay")
-    topics = asyncio.create_task(_check_topics(runtime, consumer), name="topics")
+    topics = asyncio.create_task(_check_topics(runtime, consumers), name="topics")
     work = [asyncio.create_task(task(stopping), name=f"task-{n}") for n, task in enumerate(service.tasks)]
-    if consumer is not None:
-        work.append(asyncio.create_task(consumer.run(), name="consumer"))
+    work += [asyncio.create_task(consumer.run(), name=f"consumer-{consumer.topic}") for consumer in consumers]
     runtime.scheduler.start()
     gc.collect()
     gc.freeze()
@@ -125,12 +124,12 @@ def _start(service: Service, stopping: asyncio.Event) -> _Parts:
 
 
 async def _stop(service: Service, parts: _Parts) -> None:
-    """Stop in this order: jobs, HTTP, consumer and own loops; then the relay, when the outbox is empty."""
+    """Stop in this order: jobs, HTTP, consumers and own loops; then the relay, when the outbox is empty."""
     log.info("stopping")
     service.runtime.scheduler.stop()
     parts.server.should_exit = True
-    if service.consumer is not None:
-        service.consumer.stop()
+    for consumer in service.consumers:
+        consumer.stop()
     await asyncio.wait([parts.http, *parts.work], timeout=_STOP_SECONDS)
     if not parts.relay.done() and not await service.runtime.relay.flush(_FLUSH_SECONDS):
         log.warning("outbox_not_empty", hint="The next start publishes the rest.")
@@ -157,11 +156,10 @@ async def _first_failure(parts: set[asyncio.Task[None]], stopping: asyncio.Event
         signalled.cancel()
 
 
-async def _check_topics(runtime: Runtime, consumer: Consumer | None) -> None:
+async def _check_topics(runtime: Runtime, consumers: Sequence[Consumer]) -> None:
     """Check the topics' partitions once Kafka responds; until then the service runs without it."""
     expected = {runtime.relay.topic: runtime.relay.partitions}
-    if consumer is not None:
-        expected[consumer.topic] = consumer.partitions
+    expected |= {consumer.topic: consumer.partitions for consumer in consumers}
     while True:
         try:
             await check_partitions(runtime.settings.kafka, expected)

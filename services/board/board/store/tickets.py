@@ -1,0 +1,1 @@
+"""Tickets of the read model: load them as `BoardTicket` values."""
