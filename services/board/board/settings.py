@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Json, SecretStr
 from tocsin.business_time import load_zone
-from tocsin.links import page_template
+from tocsin.links import page_template, public_url
 from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
@@ -21,6 +21,8 @@ class Settings(ServiceSettings, CalendarSettings):
     escalator_url: str = "http://127.0.0.1:8082"
     upstream_keys: Json[dict[str, SecretStr]]
     """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    """The base URL of the pages, for links to them."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
     ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
