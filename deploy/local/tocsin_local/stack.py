@@ -245,12 +245,13 @@ class Stack:
         return own | hooks | self.clock.environment() | dict(self.options.settings)
 
     def _board_settings(self) -> dict[str, str]:
-        """The settings that only the board has: what it reads from the other services, and with which key."""
+        """The settings that only the board has, and those that differ from the other services'."""
         return {
             "TOCSIN_SLA_TIMER_URL": self._service_url("sla-timer"),
             "TOCSIN_ESCALATOR_URL": self._service_url("escalator"),
             "TOCSIN_UPSTREAM_KEYS": json.dumps({"default": self.state.api_key()}),
             "TOCSIN_BOARD_SESSION_KEYS": self.state.session_key(),
+            "TOCSIN_PUBLIC_URL": self._service_url(BOARD),
         }
 
     def _service_url(self, service: str) -> str:
