@@ -8,8 +8,8 @@ from board.domain.at_risk import ComingDeadline, coming_deadlines
 from board.domain.board_ticket import BoardTicket
 from board.domain.ticket_links import TicketLinks
 
-_REFRESH: Final = "PT5M"
-"""How often a calendar program should read the calendar again: the names of both properties are in use."""
+_REFRESH: Final = timedelta(minutes=5)
+"""How often a calendar program should read the calendar again."""
 _PRIORITIES: Final[Mapping[int, int]] = {1: 1, 2: 3, 3: 5, 4: 7}
 """By severity. In RFC 5545, 1 is the highest priority and 9 the lowest."""
 
@@ -38,7 +38,7 @@ def export_deadlines(deadlines: Iterable[ComingDeadline], links: TicketLinks) ->
     calendar.add("name", "SLA deadlines")
     calendar.add("x-wr-calname", "SLA deadlines")
     calendar.add("refresh-interval", _REFRESH, parameters={"VALUE": "DURATION"})
-    calendar.add("x-published-ttl", _REFRESH)
+    calendar.add("x-published-ttl", f"PT{_REFRESH // timedelta(minutes=1)}M")  # the older name, which Outlook reads
     for deadline in deadlines:
         event = icalendar.Event()
         for name, value in _properties(deadline, links).items():
