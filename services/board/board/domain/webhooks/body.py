@@ -66,9 +66,7 @@ def standard_body(occurrence: WebhookOccurrence, links: WebhookLinks, *, is_exam
             "due_at": _instant(occurrence.due_at),
             "tier": _tier(occurrence.tier),
             "step": occurrence.step,
-            "next": None
-            if upcoming is None
-            else {"at": render_instant(upcoming.at), "tier": _tier(upcoming.tier)},
+            "next": None if upcoming is None else {"at": render_instant(upcoming.at), "tier": _tier(upcoming.tier)},
             "reason": occurrence.reason,
             "acknowledged_by": occurrence.acknowledged_by,
             "voids": None

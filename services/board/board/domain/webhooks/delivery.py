@@ -95,9 +95,7 @@ class EndpointHealth:
         return self.failures >= FAILING_AFTER or self.gone_url is not None
 
 
-def after_attempt(
-    webhook: OutgoingWebhook, outcome: AttemptOutcome, now: datetime, jitter: float
-) -> OutgoingWebhook:
+def after_attempt(webhook: OutgoingWebhook, outcome: AttemptOutcome, now: datetime, jitter: float) -> OutgoingWebhook:
     """The webhook after an attempt. `jitter` is random, in [0, 1).
 
     A Retry-After is honoured, but the last attempt is never later than `give_up_at`.

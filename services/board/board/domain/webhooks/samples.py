@@ -46,9 +46,7 @@ def _occurrence(event: WebhookEvent, ticket: Ticket, at: datetime, **fields: Any
             about = {"cycle": 1, "run": 1, "reason": "resolved"}
         case "voided":
             about |= {"voids": VoidedEvent("breached", _SOME_ID)}
-    return WebhookOccurrence(
-        event=event, event_id=_SOME_ID, ticket=ticket, severity=1, at=at, **about | fields
-    )
+    return WebhookOccurrence(event=event, event_id=_SOME_ID, ticket=ticket, severity=1, at=at, **about | fields)
 
 
 def _ticket(tenant: str, at: datetime, external_id: str, summary: str) -> Ticket:
