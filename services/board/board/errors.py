@@ -2,8 +2,15 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
-└── TicketNotOnBoardError    no ticket with this id is in the read model
+├── TicketNotOnBoardError    no ticket with this id is in the read model
+├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
+├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
+└── WebhookTemplateError     a template of webhooks.yaml cannot be used
+
+WebhooksFileError            webhooks.yaml is invalid
 """
+
+from tocsin.yaml_document import DocumentError
 
 
 class BoardError(Exception):
@@ -16,3 +23,21 @@ class UpstreamError(BoardError):
 
 class TicketNotOnBoardError(BoardError):
     """No ticket with this id has arrived in the read model."""
+
+
+class WebhookNotFoundError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("Webhook delivery not found.")
+
+
+class WebhookWaitingError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("This webhook is still being sent. Wait until its state is delivered or failed.")
+
+
+class WebhookTemplateError(BoardError):
+    """A template cannot be used. `str()` names it and says why."""
+
+
+class WebhooksFileError(DocumentError):
+    """webhooks.yaml is invalid."""
