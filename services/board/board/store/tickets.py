@@ -12,7 +12,7 @@ from tocsin.events import ticket_id as id_of
 
 from board.domain.board_filter import BoardFilter
 from board.domain.board_ticket import BoardTicket, LastMail, OpenState
-from board.domain.owner_responses import read_clocks, read_ladder
+from board.domain.owner_responses import read_clocks, read_ladder, read_tiers
 from board.errors import TicketNotOnBoardError
 from board.store.tables import TICKETS
 from board.store.versions import load_complete_version
@@ -85,6 +85,7 @@ async def _load(connection: AsyncConnection, query: Select[Any]) -> list[BoardTi
 
 
 def _board_ticket(row: Row[Any]) -> BoardTicket:
+    clocks = None if row.clocks is None else orjson.loads(row.clocks)
     return BoardTicket(
         ticket=Ticket.model_validate_json(row.ticket),
         severity=row.severity,
@@ -92,7 +93,8 @@ def _board_ticket(row: Row[Any]) -> BoardTicket:
         assignee=row.assignee,
         facts=row.facts,
         historic=row.historic,
-        clocks=() if row.clocks is None else read_clocks(orjson.loads(row.clocks)),
+        clocks=() if clocks is None else read_clocks(clocks),
+        tiers=() if clocks is None else read_tiers(clocks),
         ladder=None if row.ladder is None else read_ladder(orjson.loads(row.ladder)),
         last_mail=None if row.last_mail is None else _last_mail(row.last_mail),
         version=row.version,
