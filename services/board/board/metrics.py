@@ -14,7 +14,8 @@ STALE_TICKETS = Gauge(
     "in every process, so combine processes with `max`. NaN while unknown",
 )
 STALE_SECONDS = Gauge(
-    "sla_board_stale_seconds", "Real time for which the oldest of them has been outdated; 0 when none, NaN while unknown"
+    "sla_board_stale_seconds",
+    "Real time for which the oldest of them has been outdated; 0 when none, NaN while unknown",
 )
 TICKETS_WITHOUT_KEY = Gauge(
     "sla_board_tickets_without_key",

@@ -5,7 +5,7 @@ the order in which they arrive, also between topics, makes no difference, and a 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -31,7 +31,7 @@ from tocsin.runtime.kafka.records import Received
 from board.domain.delivery_state import last_mail, latest_event
 from board.domain.facts_summary import summarise_facts
 from board.store import records, stale
-from board.store.records import StoredTicket
+from board.store.records import KnownTicket
 
 
 @dataclass(slots=True)
@@ -43,7 +43,15 @@ class _Opening:
 
 
 class Handlers:
-    """One handler per topic, the `on_batch` of its consumer. Each raises PoisonMessageError for another topic's event."""
+    """One handler per topic, for its consumer. Each raises PoisonMessageError for another topic's events."""
+
+    def __init__(self) -> None:
+        self._has_changes = False
+
+    def take_changes(self) -> bool:
+        """Whether a batch has changed a ticket since the last call: one without new records changes nothing."""
+        has_changes, self._has_changes = self._has_changes, False
+        return has_changes
 
     async def on_tickets(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store facts, and compute the tickets that have new ones."""
@@ -75,7 +83,7 @@ class Handlers:
                 changed.add(ticket_id)
         writes = await _summaries(connection, {ticket_id: tickets[ticket_id] for ticket_id in sorted(changed)})
         await execute(connection, writes)
-        await stale.mark_stale(connection, changed)
+        await self._mark_stale(connection, changed)
 
     async def on_deadlines(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store the events of clocks and ladders."""
@@ -84,7 +92,7 @@ class Handlers:
             if not isinstance(received.event, DeadlineEvent):
                 raise _of_another_topic(received.event)
             events[received.event.event_id] = received.event
-        await _store_events(connection, list(events.values()))
+        await self._store_events(connection, list(events.values()))
 
     async def on_escalations(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store the events of the escalator. The reports on this topic are the board's own."""
@@ -94,7 +102,7 @@ class Handlers:
                 events[received.event.event_id] = received.event
             elif not isinstance(received.event, ReportReady):
                 raise _of_another_topic(received.event)
-        await _store_events(connection, list(events.values()))
+        await self._store_events(connection, list(events.values()))
 
     async def on_notifications(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Keep the latest state of each delivery, and who was mailed last."""
@@ -121,26 +129,30 @@ class Handlers:
         mails = {ticket_id: last_mail(deliveries) for ticket_id, deliveries in sorted(by_ticket.items())}
         await execute(connection, [*records.delivery_writes(changed), *records.last_mail_writes(mails)])
         await stale.mark_changed(connection, by_ticket)
+        self._has_changes = True
+
+    async def _store_events(
+        self, connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
+    ) -> None:
+        """Store events, and mark their tickets. A ticket whose opening has not arrived is that of its latest event."""
+        if not events:
+            return
+        tickets, new_ids = await records.add_events(connection, events)
+        new = [event for event in events if event.event_id in new_ids]
+        unopened = {event.ticket_id for event in new if not tickets[event.ticket_id].opened}
+        latest = await records.load_latest_tickets(connection, unopened)
+        known = {ticket_id: replace(tickets[ticket_id], ticket=ticket) for ticket_id, ticket in sorted(latest.items())}
+        await execute(connection, await _summaries(connection, known))
+        ladders = {event.ticket_id: event.event_id for event in new if isinstance(event, LadderEvent)}
+        await execute(connection, records.ladder_event_writes(ladders))
+        await self._mark_stale(connection, {event.ticket_id for event in new})
+
+    async def _mark_stale(self, connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+        await stale.mark_stale(connection, ticket_ids)
+        self._has_changes = self._has_changes or bool(ticket_ids)
 
 
-async def _store_events(
-    connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
-) -> None:
-    """Store events, and mark their tickets. A ticket whose opening has not arrived is taken from its latest event."""
-    if not events:
-        return
-    tickets, new_ids = await records.add_events(connection, events)
-    new = [event for event in events if event.event_id in new_ids]
-    unopened = {event.ticket_id for event in new if not tickets[event.ticket_id].opened}
-    latest = await records.load_latest_tickets(connection, unopened)
-    known = {ticket_id: replace(tickets[ticket_id], ticket=ticket) for ticket_id, ticket in sorted(latest.items())}
-    await execute(connection, await _summaries(connection, known))
-    ladders = {event.ticket_id: event.event_id for event in new if isinstance(event, LadderEvent)}
-    await execute(connection, records.ladder_event_writes(ladders))
-    await stale.mark_stale(connection, {event.ticket_id for event in new})
-
-
-async def _summaries(connection: AsyncConnection, tickets: Mapping[UUID, StoredTicket]) -> list[Write]:
+async def _summaries(connection: AsyncConnection, tickets: Mapping[UUID, KnownTicket]) -> list[Write]:
     """The writes that bring the known ones of these tickets up to date with their facts."""
     known = {ticket_id: stored for ticket_id, stored in tickets.items() if stored.ticket is not None}
     facts = await records.load_facts_of(connection, known)

@@ -59,7 +59,9 @@ class Upstream:
         event about a ladder whose handling is asked for.
         """
         body = {
-            "items": [{"ticket_id": str(ticket_id), "event_id": str(event_id)} for ticket_id, event_id in events.items()]
+            "items": [
+                {"ticket_id": str(ticket_id), "event_id": str(event_id)} for ticket_id, event_id in events.items()
+            ]
         }
         return _items(await self._request("escalator", tenant, "POST", "/v1/ladders", body=body))
 
@@ -70,11 +72,6 @@ class Upstream:
     async def compliance(self, tenant: str, **query: Any) -> JsonObject:
         """The body of sla-timer's `GET /v1/reports/compliance` with this query."""
         return await self._request("sla-timer", tenant, "GET", "/v1/reports/compliance", query=query)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        for client in self._clients.values():
-            await client.aclose()
 
     async def _request(
         self,

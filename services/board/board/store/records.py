@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import (
     EVENT_TYPES,
@@ -29,8 +29,9 @@ from board.domain.facts_summary import FactsSummary
 from board.store.tables import DELIVERIES, EVENTS, FACTS, TICKETS
 from board.store.versions import begin_changes
 
+
 @dataclass(frozen=True, slots=True)
-class StoredTicket:
+class KnownTicket:
     """A ticket as it is stored. `ticket` is null until it is known; `opened`: it is that of the opening."""
 
     ticket: Ticket | None
@@ -40,7 +41,7 @@ class StoredTicket:
 
 async def add_facts(
     connection: AsyncConnection, tenants: Mapping[UUID, str], facts: Mapping[tuple[UUID, int], Fact]
-) -> tuple[dict[UUID, StoredTicket], set[UUID]]:
+) -> tuple[dict[UUID, KnownTicket], set[UUID]]:
     """Store these facts by (ticket, number). Returns their tickets, locked, and the ids of those that have new facts.
 
     `tenants` are all tickets of the facts, with their tenants.
@@ -55,7 +56,7 @@ async def add_facts(
 
 async def add_events(
     connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
-) -> tuple[dict[UUID, StoredTicket], set[UUID]]:
+) -> tuple[dict[UUID, KnownTicket], set[UUID]]:
     """Store these events, in this order. Returns their tickets, locked, and the ids of the new events."""
     rows = [
         {
@@ -72,7 +73,7 @@ async def add_events(
     return tickets, {row.event_id for row in new}
 
 
-async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str]) -> dict[UUID, StoredTicket]:
+async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str]) -> dict[UUID, KnownTicket]:
     """Lock these tickets, which are given with their tenants, and add those that are missing."""
     tickets, _ = await _add_and_lock(connection, tenants)
     return tickets
@@ -80,7 +81,7 @@ async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str])
 
 async def _add_and_lock(
     connection: AsyncConnection, tenants: Mapping[UUID, str], *added: Write
-) -> tuple[dict[UUID, StoredTicket], Sequence[Row[Any]]]:
+) -> tuple[dict[UUID, KnownTicket], Sequence[Row[Any]]]:
     """Insert, then lock the tickets in the order of their ids: a consistent lock order avoids deadlock."""
     await begin_changes(connection)
     rows = [{"ticket_id": ticket_id, "tenant": tenant} for ticket_id, tenant in sorted(tenants.items())]
@@ -89,7 +90,7 @@ async def _add_and_lock(
     query = select(c.ticket_id, c.ticket, c.opened, c.historic).where(among(c.ticket_id, tenants))
     locked = await connection.execute(query.order_by(c.ticket_id).with_for_update())
     tickets = {
-        row.ticket_id: StoredTicket(
+        row.ticket_id: KnownTicket(
             ticket=None if row.ticket is None else Ticket.model_validate_json(row.ticket),
             opened=row.opened,
             historic=row.historic,
@@ -152,7 +153,7 @@ def delivery_writes(deliveries: Iterable[DeliveryEvent]) -> list[Write]:
 
 
 def summary_writes(
-    summaries: Mapping[UUID, tuple[StoredTicket, FactsSummary]],
+    summaries: Mapping[UUID, tuple[KnownTicket, FactsSummary]],
 ) -> list[Write]:
     """Store the tickets, which are known, and what their facts have made of them."""
     rows = []
@@ -194,3 +195,9 @@ def last_mail_writes(mails: Mapping[UUID, LastMail | None]) -> list[Write]:
 
 def _last_mail_json(mail: LastMail | None) -> str | None:
     return None if mail is None else orjson.dumps({"name": mail.name, "role": mail.role, "at": mail.at}).decode()
+
+
+async def remove_all(connection: AsyncConnection) -> None:
+    """Empty the tables of the read model. Their versions continue."""
+    names = ", ".join(table.name for table in (TICKETS, FACTS, EVENTS, DELIVERIES))
+    await connection.execute(text(f"TRUNCATE {names}"))

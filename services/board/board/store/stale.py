@@ -97,9 +97,7 @@ def _columns(refreshed: Sequence[RefreshedTicket]) -> dict[str, list[Any]]:
         "ticket_ids": [each.claimed.ticket_id for each in refreshed],
         "clocks": [each.clocks for each in refreshed],
         "ladders": [each.ladder for each in refreshed],
-        "changed": [
-            each.clocks != each.claimed.clocks or each.ladder != each.claimed.ladder for each in refreshed
-        ],
+        "changed": [each.clocks != each.claimed.clocks or each.ladder != each.claimed.ladder for each in refreshed],
         "fresh": [each.is_fresh for each in refreshed],
         "pauses": [each.pause for each in refreshed],
         "failures": [0 if each.is_fresh else each.claimed.failures + 1 for each in refreshed],
