@@ -2,11 +2,15 @@
 
 from pathlib import Path
 from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
 from pydantic_settings import NoDecode
+from tocsin.business_time import load_zone
+from tocsin.links import page_template
 from tocsin.runtime.http.public_address import Network, parse_networks
 from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
+from tocsin.yaml_document import Zone
 
 SHORTEST_SESSION_KEY: Final = 32
 """The fewest characters of a key that signs sessions."""
@@ -40,3 +44,11 @@ class Settings(ServiceSettings, CalendarSettings):
     """The header of a trusted proxy with the user's groups, separated by commas."""
     board_tenants: Json[dict[str, str]] = Field(default_factory=dict, validate_default=False)
     """The tenant whose tickets the members of a group see, by group. The first group that a user has counts."""
+    board_zone: Zone = "UTC"
+    """The IANA time zone in which the pages show instants."""
+    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
+    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return load_zone(self.board_zone)
