@@ -6,7 +6,7 @@ from board.domain.board_ticket import BoardTicket, OpenState
 
 
 @dataclass(frozen=True, slots=True)
-class TicketFilter:
+class BoardFilter:
     """Selects open tickets of a tenant; a field that is None does not filter.
 
     `customer` is an id, `assignee` a name. `text` is part of the summary, the id in the tool, or the customer's name,
