@@ -5,7 +5,9 @@ BoardError
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
-└── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+└── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
 WebhooksFileError            webhooks.yaml is invalid
 """
@@ -41,3 +43,11 @@ class WebhookTemplateError(BoardError):
 
 class WebhooksFileError(DocumentError):
     """webhooks.yaml is invalid."""
+
+
+class LoginRequiredError(BoardError):
+    """A page was requested without a valid session, API key or headers of a trusted proxy."""
+
+
+class InvalidSessionError(BoardError):
+    """The cookie is not a session that we signed, or the session has expired."""
