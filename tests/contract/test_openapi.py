@@ -47,6 +47,7 @@ CALLS = {
     "sla-timer": {
         "get /v1/tickets/{ticket_id}/clocks",
         "get /v1/tickets/by-external/{source}/{external_id}/clocks",
+        "post /v1/clocks",
         "post /v1/simulate",
         "get /v1/compliance",
     },

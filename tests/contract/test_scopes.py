@@ -32,6 +32,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
     "sla-timer": {
         "get /v1/tickets/{ticket_id}/clocks": TICKETS_READ,
         "get /v1/tickets/by-external/{source}/{external_id}/clocks": TICKETS_READ,
+        "post /v1/clocks": TICKETS_READ,
         "post /v1/simulate": TICKETS_READ,
         "get /v1/compliance": TICKETS_READ,
     },

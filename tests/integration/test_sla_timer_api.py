@@ -1,5 +1,6 @@
 """The timer's API on a real database."""
 
+import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -11,7 +12,12 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from sla_timer.api.schemas import ComplianceResponse, TicketClocksResponse, TimelineResponse
+from sla_timer.api.schemas import (
+    ComplianceResponse,
+    CurrentClocksListResponse,
+    TicketClocksResponse,
+    TimelineResponse,
+)
 from sla_timer.commands.simulate import simulate_file
 from sla_timer.domain.compliance import (
     ChannelCount,
@@ -25,6 +31,7 @@ from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
 from sla_timer.domain.simulate import SimulationRequest, simulate
 from sla_timer.domain.ticket_evaluation import summarize_clocks
+from sla_timer.handlers import queries
 from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story
 from support.servers import MakeDatabase
@@ -106,6 +113,89 @@ async def test_clocks_are_those_of_the_simulation_with_a_ledger_that_adds_up(wor
             assert sum(lengths) == pytest.approx(shown["gross_seconds"], abs=1e-5)
 
 
+async def test_the_clocks_of_several_tickets_are_those_of_each_without_events_and_ledger(world: TimerWorld) -> None:
+    ids = []
+    for seed in range(15):
+        drawn, name = random_story(Random(seed)), f"SR-{seed}"
+        facts = facts_of(drawn)
+        await world.receive(*events(name, facts, **fields_of(drawn)))
+        ids.append(str(ticket(name, facts).ticket_id))
+    await world.set_watermark(moment("06-30 12:00"))
+    world.service.source_probe.silent_partitions = frozenset({0, 1})
+    added = ("target", "target_seconds", "measure", "remaining", "remaining_seconds", "remaining_truncated")
+    left = 0.0
+    items = (await world.post("/v1/clocks", {"ticket_ids": ids}))["items"]
+    for ticket_id, item in zip(ids, items, strict=True):
+        single = await world.get(f"/v1/tickets/{ticket_id}/clocks")
+        for one, account in zip(item["clocks"], single["ledger"], strict=True):
+            left += one["remaining_seconds"]
+            assert [one[name] for name in added[:3]] == [account[name] for name in added[:3]]
+            for name in added:
+                del one[name]
+        expected = {name: value for name, value in single.items() if name not in ("events", "ledger")}
+        if item["unconfirmed"]:  # a moment has passed between the two
+            assert item["ticket_id"] == expected["ticket_id"]
+        else:
+            assert item == expected
+    assert left > 0
+
+
+async def test_unknown_and_foreign_tickets_are_left_out_in_the_order_asked(world: TimerWorld) -> None:
+    await world.receive(*events("SR-1", [OPENED]), *events("SR-2", [OPENED]))
+    theirs = events("SR-3", [OPENED], tenant="other")
+    await world.receive(*theirs)
+    one, two = (str(ticket(name, [OPENED]).ticket_id) for name in ("SR-1", "SR-2"))
+    three = str(theirs[0].ticket_id)
+
+    async def found(*ids: str, tenant: str = "default") -> list[str]:
+        answer = await world.post("/v1/clocks", {"ticket_ids": ids}, tenant=tenant)
+        return [item["ticket_id"] for item in answer["items"]]
+
+    assert await found(two, str(uuid4()), one, three, two) == [two, one]
+    assert await found(one, two) == [one, two]
+    assert await found(one, two, three, tenant="other") == [three]
+    assert await found(str(uuid4())) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "ticket_ids"),
+        ({"ticket_ids": []}, "ticket_ids"),
+        ({"ticket_ids": [str(uuid4()) for _ in range(201)]}, "ticket_ids"),
+        ({"ticket_ids": [str(uuid4()), "SR-1"]}, "ticket_ids[1]"),
+        ({"ticket_ids": [str(uuid4())], "limit": 1}, "limit"),
+    ],
+)
+async def test_an_invalid_request_for_clocks_names_its_field(
+    world: TimerWorld, body: dict[str, Any], field: str
+) -> None:
+    problem = await world.post("/v1/clocks", body, 422)
+    assert [error["field"] for error in problem["errors"]] == [field]
+
+
+async def test_other_requests_are_served_while_many_tickets_are_evaluated(world: TimerWorld) -> None:
+    names = [f"SR-{number}" for number in range(200)]
+    for name in names:
+        await world.receive(*events(name, [OPENED, RESPONDED]))
+    ids = [ticket(name, [OPENED]).ticket_id for name in names]
+    timelines = queries.ticket_timelines(world.context, tenant="default", ticket_ids=ids, silent_partitions=frozenset())
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    other = asyncio.create_task(take_turns())
+    await anext(timelines)  # the tickets are loaded
+    before = turns
+    assert [found.record.ticket.ticket_id async for found in timelines] == ids[1:]
+    other.cancel()
+    assert turns - before >= len(ids) - 1
+
+
 async def test_historic_and_voided_are_stated_per_clock(world: TimerWorld) -> None:
     opened = numbered_fact(1, "opened", "06-08 13:00", "06-08 14:30", severity=1)
     await world.receive(imported("SR-1", [opened], moment("06-08 14:30")))
@@ -139,6 +229,8 @@ async def test_the_response_models_describe_the_responses(world: TimerWorld) -> 
     assert rendered(TicketClocksResponse, clocks) == clocks
     timeline = await world.post("/v1/simulate", drawn)
     assert rendered(TimelineResponse, timeline) == timeline
+    current = await world.post("/v1/clocks", {"ticket_ids": [clocks["ticket_id"]]})
+    assert rendered(CurrentClocksListResponse, current) == current
     report = await world.get("/v1/compliance", query=ALL_TIME | {"group_by": "customer"})
     assert rendered(ComplianceResponse, report) == report
 

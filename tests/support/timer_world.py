@@ -123,8 +123,8 @@ class TimerWorld:
         assert response.status_code == status, response.text
         return response.json()
 
-    async def post(self, path: str, body: object, status: int = 200) -> Any:
-        response = await self.clients["default"].post(path, json=body)
+    async def post(self, path: str, body: object, status: int = 200, *, tenant: str = "default") -> Any:
+        response = await self.clients[tenant].post(path, json=body)
         assert response.status_code == status, response.text
         return response.json()
 

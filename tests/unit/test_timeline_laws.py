@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.fact_log import FactLog
-from sla_timer.domain.ledger import ledger
+from sla_timer.domain.ledger import ledger, remaining_json
 from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.published_ladder import PublishedLadder
 from sla_timer.domain.reconcile import reconcile
@@ -194,6 +195,39 @@ def test_the_ledger_accounts_for_net_and_gross_time(
         excluded = sum(_micros(one["seconds"]) for one in account["intervals"] if not one["counted"])
         assert counted == _micros(clock["net_seconds"])
         assert counted + excluded == _micros(clock["gross_seconds"])
+
+
+@given(
+    story=stories(),
+    request=REQUESTS,
+    calendar=CALENDARS,
+    extra=st.integers(0, 400),
+    ahead=st.integers(0, 10**12),
+)
+def test_a_clock_counts_its_remaining_intervals_while_no_fact_arrives(
+    story: list[Fact], request: dict[str, Any], calendar: int, extra: int, ahead: int
+) -> None:
+    until = story[-1].occurred_at + timedelta(hours=extra)
+    timeline = timeline_of(story, until, request, calendar)
+    later = timeline_of(story, until + timedelta(microseconds=ahead), request, calendar)
+    for clock, then in zip(timeline.clocks, later.clocks, strict=True):
+        left = remaining_json(clock)
+        intervals = [(_instant(one["from"]), _instant(one["to"])) for one in left["remaining"]]
+        assert intervals == sorted(intervals)
+        assert all(timeline.until <= begin < end for begin, end in intervals)
+        assert bool(intervals) == (left["remaining_seconds"] > 0)
+        if clock.outcome is not ClockOutcome.RUNNING or clock.due_at is None or clock.due_at <= timeline.until:
+            assert intervals == []
+        elif not clock.by_start and not clock.provisional:
+            assert clock.net + _micros(left["remaining_seconds"]) == clock.target.due
+            assert intervals[-1][1] == clock.due_at
+        if intervals and then.end <= intervals[-1][1]:
+            counted = sum(max(0, min(end, then.end) - begin) for begin, end in intervals)
+            assert then.net == clock.net + counted
+
+
+def _instant(text: str) -> int:
+    return micros(datetime.fromisoformat(text))
 
 
 def _micros(seconds: float) -> int:

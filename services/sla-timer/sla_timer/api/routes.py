@@ -1,4 +1,4 @@
-"""The timer's routes: a ticket's clocks with their ledger, simulation, and compliance."""
+"""The timer's routes: the clocks of tickets, a ticket's ledger, simulation, and compliance."""
 
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -17,14 +17,17 @@ from tocsin.runtime.http.responses import JsonResponse
 from tocsin.validation import FieldError
 
 from sla_timer.api.schemas import (
+    CLOCKS_EXAMPLE,
     SIMULATION_EXAMPLE,
     ChannelAverageResponse,
     ComplianceResponse,
+    CurrentClocksListResponse,
+    CurrentClocksRequest,
     OutcomeShareResponse,
     TicketClocksResponse,
     TimelineResponse,
 )
-from sla_timer.api.ticket_clocks import ticket_clocks_json
+from sla_timer.api.ticket_clocks import current_clocks_json, ticket_clocks_json
 from sla_timer.domain.compliance import Grouping, ReportFilter
 from sla_timer.domain.simulate import SimulationRequest, simulate
 from sla_timer.handlers import queries
@@ -66,6 +69,27 @@ def router(context: TimerContext, source_probe: SourceProbe) -> APIRouter:
             context, tenant=tenant, ticket_id=ticket_id, silent_partitions=source_probe.silent_partitions
         )
         return JsonResponse(ticket_clocks_json(found))
+
+    @routes.post(
+        "/clocks",
+        summary="Get the clocks of several tickets",
+        response_description="The tickets that have arrived",
+        response_model=CurrentClocksListResponse,
+    )
+    async def get_current_clocks(
+        caller: MayRead, request: Annotated[CurrentClocksRequest, Body(examples=[CLOCKS_EXAMPLE])]
+    ) -> JsonResponse:
+        """The timelines of up to 200 tickets, in the order of the request. Each is what
+        `GET /v1/tickets/{ticket_id}/clocks` returns without `events` and `ledger`; each clock also has its target and
+        the time that is left. Unknown tickets are left out.
+        """
+        timelines = queries.ticket_timelines(
+            context,
+            tenant=caller.tenant,
+            ticket_ids=request.ticket_ids,
+            silent_partitions=source_probe.silent_partitions,
+        )
+        return JsonResponse({"items": [current_clocks_json(found) async for found in timelines]})
 
     @routes.post(
         "/simulate",

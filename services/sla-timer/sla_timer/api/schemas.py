@@ -1,10 +1,10 @@
-"""The response models of the timer's API."""
+"""The request and response models of the timer's API."""
 
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
-from tocsin.events import ClockName, EndReason, EscalationReason, HeldBy
+from pydantic import BaseModel, ConfigDict, Field
+from tocsin.events import ClockName, EndReason, EscalationReason, HeldBy, UuidInput
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
@@ -95,6 +95,28 @@ _TICKET_CLOCKS: Final[dict[str, Any]] = _TIMELINE | {
     "unconfirmed": False,
     "ledger": [_LEDGER_ACCOUNT],
 }
+CLOCKS_EXAMPLE: Final[dict[str, Any]] = {"ticket_ids": [_TICKET_CLOCKS["ticket_id"]]}
+_CURRENT_CLOCKS: Final[dict[str, Any]] = {
+    **{name: value for name, value in _TICKET_CLOCKS.items() if name not in ("events", "ledger")},
+    "next_at": "2026-06-09T06:10:00.000000Z",
+    "next": "warning:resolution",
+    "clocks": [
+        _RESPONSE_CLOCK
+        | {"historic": False, "voided": False, "target": "1 hour", "target_seconds": 3600.0, "measure": "elapsed"}
+        | {"remaining": [], "remaining_seconds": 0.0, "remaining_truncated": False},
+        _RESOLUTION_CLOCK
+        | {"breached_at": None, "outcome": "running", "gross_seconds": 3600.0, "net_seconds": 3600.0}
+        | {"historic": False, "voided": False, "target": "24 hours", "target_seconds": 86400.0, "measure": "elapsed"}
+        | {
+            "remaining": [{"from": "2026-06-08T13:10:00.000000Z", "to": _DUE_AT}],
+            "remaining_seconds": 82800.0,
+            "remaining_truncated": False,
+        },
+    ],
+    "ladder": [],
+    "accepted_through": "2026-06-08T13:10:00.000000Z",
+    "told_to": "2026-06-08T13:10:00.000000Z",
+}
 _COMPLIANCE: Final[dict[str, Any]] = {
     "from": "2026-01-01T00:00:00.000000Z",
     "to": "2027-01-01T00:00:00.000000Z",
@@ -181,14 +203,13 @@ class TimelineEventResponse(ResponseModel):
     until: Instant | None = None
 
 
-class TimelineResponse(ResponseModel):
-    """A timeline. `next` is what falls due next: `warning:CLOCK`, `breach:CLOCK`, `step:N` or `exhausted`.
+class TimelineSummaryResponse(ResponseModel):
+    """A timeline without its events. `next` is what falls due next: `warning:CLOCK`, `breach:CLOCK`, `step:N` or
+    `exhausted`.
 
     `clocks` are sorted by cycle, then response, resolution, answer. `ladder` has the steps of all ladders of the
     ticket, `exhausted_at` the last instant at which one was exhausted.
     """
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_TIMELINE]})
 
     policy_version: str
     severity: int
@@ -198,6 +219,17 @@ class TimelineResponse(ResponseModel):
     clocks: tuple[ClockResponse, ...]
     ladder: tuple[TimelineStepResponse, ...]
     exhausted_at: Instant | None
+
+
+class TimelineResponse(TimelineSummaryResponse):
+    """A timeline. `next` is what falls due next: `warning:CLOCK`, `breach:CLOCK`, `step:N` or `exhausted`.
+
+    `clocks` are sorted by cycle, then response, resolution, answer. `ladder` has the steps of all ladders of the
+    ticket, `exhausted_at` the last instant at which one was exhausted.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_TIMELINE]})
+
     events: tuple[TimelineEventResponse, ...]
 
 
@@ -231,7 +263,21 @@ class LedgerAccountResponse(ResponseModel):
     words: str
 
 
-class TicketClocksResponse(TimelineResponse):
+class EvaluationResponse(ResponseModel):
+    """The stored ticket, and the instant to which it was evaluated.
+
+    `facts` is the highest fact number, `accepted_through` the watermark of the ticket's partition.
+    `unconfirmed`: intake is silent, so the timeline was evaluated beyond the watermark.
+    """
+
+    ticket_id: UUID
+    facts: int
+    accepted_through: Instant | None
+    told_to: Instant
+    unconfirmed: bool
+
+
+class TicketClocksResponse(TimelineResponse, EvaluationResponse):
     """The timeline of a stored ticket, evaluated to `told_to`, and the ledger of its clocks.
 
     `facts` is the highest fact number, `accepted_through` the watermark of the ticket's partition.
@@ -241,12 +287,54 @@ class TicketClocksResponse(TimelineResponse):
     model_config = ConfigDict(json_schema_extra={"examples": [_TICKET_CLOCKS]})
 
     clocks: tuple[TicketClockResponse, ...]
-    ticket_id: UUID
-    facts: int
-    accepted_through: Instant | None
-    told_to: Instant
-    unconfirmed: bool
     ledger: tuple[LedgerAccountResponse, ...]
+
+
+class CurrentClocksRequest(BaseModel):
+    """The ids of tickets, from intake's responses. A repeated id is ignored."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    ticket_ids: Annotated[list[UuidInput], Field(min_length=1, max_length=200)]
+
+
+class RemainingIntervalResponse(ResponseModel):
+    """A stretch of time that a clock will count."""
+
+    from_: Instant = Field(alias="from")
+    to: Instant
+
+
+class CurrentClockResponse(TicketClockResponse):
+    """A clock of a stored ticket, its target, and the time that is left.
+
+    `measure` is `elapsed` or the name of a business calendar. `remaining` are the intervals that the clock counts from
+    `told_to` to `due_at` if no further fact arrives: the first 100; `remaining_truncated` says that there are more.
+    `remaining_seconds` is the sum of all of them. It is 0 for a clock that has ended or is breached, overdue or paused.
+    Otherwise `net_seconds` and `remaining_seconds` add up to the target, unless the clock is `provisional` or its
+    deadline is the start of the work.
+    """
+
+    target: str
+    target_seconds: float
+    measure: str
+    remaining: tuple[RemainingIntervalResponse, ...]
+    remaining_seconds: float
+    remaining_truncated: bool
+
+
+class CurrentClocksResponse(TimelineSummaryResponse, EvaluationResponse):
+    """The timeline of a stored ticket without its events, evaluated to `told_to`."""
+
+    clocks: tuple[CurrentClockResponse, ...]
+
+
+class CurrentClocksListResponse(ResponseModel):
+    """The tickets that have arrived, in the order of the request."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_CURRENT_CLOCKS]}]})
+
+    items: tuple[CurrentClocksResponse, ...]
 
 
 class OutcomeShareResponse(ResponseModel):

@@ -1,15 +1,21 @@
-"""Explains a deadline: every counted and excluded interval of a clock, as data and in words. Pure."""
+"""Explains a deadline: every counted and excluded interval of a clock, as data and in words; and the time that is left.
+
+Pure.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from tocsin.business_time import SECOND, Business, render
 
-from sla_timer.domain.clock import Clock
+from sla_timer.domain.clock import Clock, ClockOutcome
 from sla_timer.domain.timeline import ExcludedInterval, Timeline
 
 LIMIT: Final = 1000
 """The most intervals listed for one clock. A ticket that stays open for years has more openings than anyone reads."""
+
+REMAINING_LIMIT: Final = 100
+"""The most remaining intervals listed for one clock. The start of a ticket's work may be months ahead."""
 
 
 def ledger(timeline: Timeline) -> list[dict[str, Any]]:
@@ -44,6 +50,26 @@ def _account(clock: Clock, excluded: Sequence[ExcludedInterval]) -> dict[str, An
         ],
         "truncated": len(intervals) > LIMIT,
         "words": _words(clock),
+    }
+
+
+def remaining_json(clock: Clock) -> dict[str, Any]:
+    """The target of a clock, and the time that is left, as JSON data.
+
+    `remaining` are the intervals that the clock counts from the instant of the evaluation to its deadline, if no
+    further fact arrives; `remaining_seconds` is their sum, also where `remaining_truncated` says that some are left
+    out. There are none unless the clock is running and its deadline lies in the future.
+    """
+    due_at = clock.due_at if clock.outcome is ClockOutcome.RUNNING else None
+    ahead = [] if due_at is None else _counted(clock, start=clock.end, end=due_at)
+    counted = [(begin, end) for begin, end, reason in ahead if reason == "counted"]
+    return {
+        "target": clock.target.words,
+        "target_seconds": clock.target.due / SECOND,
+        "measure": clock.target.measure.name,
+        "remaining": [{"from": render(begin), "to": render(end)} for begin, end in counted[:REMAINING_LIMIT]],
+        "remaining_seconds": sum(end - begin for begin, end in counted) / SECOND,
+        "remaining_truncated": len(counted) > REMAINING_LIMIT,
     }
 
 

@@ -18,6 +18,11 @@ render = lru_cache(maxsize=1024)(business_time.render)
 
 def timeline_json(timeline: Timeline) -> JsonObject:
     """The timeline up to `until`, and the next due event."""
+    return timeline_summary_json(timeline) | {"events": [_event_json(event) for event in timeline.events]}
+
+
+def timeline_summary_json(timeline: Timeline) -> JsonObject:
+    """The timeline without its events: the clocks, the ladder's steps, and the next due event."""
     next_due = timeline.next_due
     return {
         "policy_version": timeline.policy_version,
@@ -32,7 +37,6 @@ def timeline_json(timeline: Timeline) -> JsonObject:
             for event in timeline.ladder_steps
         ],
         "exhausted_at": _optional_instant(timeline.exhausted_at),
-        "events": [_event_json(event) for event in timeline.events],
     }
 
 

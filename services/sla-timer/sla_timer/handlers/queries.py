@@ -1,6 +1,7 @@
-"""Queries of the API: the timeline of a stored ticket, and compliance."""
+"""Queries of the API: the timelines of stored tickets, and compliance."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -54,18 +55,42 @@ async def ticket_timeline(
 
     Raises UnknownTicketError.
     """
+    timelines = ticket_timelines(context, tenant=tenant, ticket_ids=[ticket_id], silent_partitions=silent_partitions)
+    async for found in timelines:
+        return found
+    raise UnknownTicketError("No ticket with this id has arrived yet.")
+
+
+async def ticket_timelines(
+    context: TimerContext, *, tenant: str, ticket_ids: Sequence[UUID], silent_partitions: frozenset[int]
+) -> AsyncIterator[TicketTimeline]:
+    """The timelines of the tenant's tickets, as `ticket_timeline`, in this order, each once.
+
+    Tickets that have not arrived are left out. Other tasks run after each evaluation.
+    """
     async with context.reader.connect() as connection:
         # Watermarks first: they must not be newer than the facts.
         positions = await OFFSETS.load(connection, TICKETS_TOPIC)
-        records = await load_tickets(connection, [ticket_id])
-    if not records or records[0].ticket.tenant != tenant:
-        raise UnknownTicketError("No ticket with this id has arrived yet.")
-    record = records[0]
-    position = positions.get(record.partition)
-    accepted_through = None if position is None else position.accepted_through
+        records = {record.ticket.ticket_id: record for record in await load_tickets(connection, ticket_ids)}
+    for ticket_id in dict.fromkeys(ticket_ids):
+        record = records.get(ticket_id)
+        if record is None or record.ticket.tenant != tenant:
+            continue
+        position = positions.get(record.partition)
+        yield _evaluate(
+            context,
+            record,
+            accepted_through=None if position is None else position.accepted_through,
+            silent=record.partition in silent_partitions,
+        )
+        await asyncio.sleep(0)
+
+
+def _evaluate(
+    context: TimerContext, record: TicketRecord, *, accepted_through: datetime | None, silent: bool
+) -> TicketTimeline:
     evaluated_to = record.complete_through(accepted_through)
-    unconfirmed = record.partition in silent_partitions
-    if unconfirmed:
+    if silent:
         evaluated_to = max(evaluated_to, context.clock.now())
     policies = context.policies.history(record.ticket.customer.id)
     return TicketTimeline(
@@ -73,7 +98,7 @@ async def ticket_timeline(
         timeline=evaluate(record.fact_log(policies), policies, micros(evaluated_to)),
         evaluated_to=evaluated_to,
         accepted_through=accepted_through,
-        unconfirmed=unconfirmed,
+        unconfirmed=silent,
     )
 
 
