@@ -27,7 +27,7 @@ class ClockState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class TicketState(StrEnum):
+class OpenState(StrEnum):
     """The state of a ticket, from its facts alone."""
 
     OPEN = "open"
@@ -155,7 +155,7 @@ class BoardTicket:
 
     ticket: Ticket
     severity: Severity
-    state: TicketState
+    state: OpenState
     assignee: str | None
     """The name of the assignee now."""
     facts: int
@@ -175,7 +175,7 @@ class BoardTicket:
 
     @property
     def is_open(self) -> bool:
-        return self.state in (TicketState.OPEN, TicketState.PAUSED)
+        return self.state in (OpenState.OPEN, OpenState.PAUSED)
 
     @property
     def open_clocks(self) -> tuple[BoardClock, ...]:
