@@ -51,7 +51,7 @@ CALLS = {
         "post /v1/simulate",
         "get /v1/compliance",
     },
-    "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation"},
+    "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation", "post /v1/ladders"},
     "notifier": {
         "get /v1/deliveries",
         "get /v1/deliveries/{delivery_id}",

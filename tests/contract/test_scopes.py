@@ -40,6 +40,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "get /v1/escalations": TICKETS_READ,
         "get /v1/tickets/{ticket_id}/escalation": TICKETS_READ,
         "get /v1/tickets/by-external/{source}/{external_id}/escalation": TICKETS_READ,
+        "post /v1/ladders": TICKETS_READ,
     },
     "notifier": {
         "get /v1/deliveries": TICKETS_READ,

@@ -108,6 +108,21 @@ def by_external_id(case: Case, kwargs: Call, random: Random) -> None:
         _make_usable(case.body.get("assignee"))
 
 
+def clocks(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly with known tickets among others."""
+    if random.random() < 0.8:
+        body: Any = case.body
+        case.body = {"ticket_ids": [*random.sample(KNOWN["ids"], 2), *body["ticket_ids"][:198]]}
+
+
+def ladders(case: Case, kwargs: Call, random: Random) -> None:
+    """Mostly with a known ticket and event among others."""
+    if random.random() < 0.8:
+        body: Any = case.body
+        known = {"ticket_id": random.choice(KNOWN["ids"]), "event_id": random.choice(KNOWN["events"])}
+        case.body = {"items": [known, *body["items"][:199]]}
+
+
 def redelivery(case: Case, kwargs: Call, random: Random) -> None:
     """Mostly of a known delivery, with a key that belongs to it, so that the second request is a repetition."""
     if random.random() < 0.6 and not _by_link(case):
@@ -236,6 +251,8 @@ COMPLETED: Mapping[str, Callable[[Case, Call, Random], None]] = {
     "GET /v1/hooks/unmapped": everything,
     "GET /v1/dead-letters": everything,
     "GET /v1/escalations": everything,
+    "POST /v1/clocks": clocks,
+    "POST /v1/ladders": ladders,
     "POST /v1/simulate": story,
     "GET /v1/compliance": period("from", "to"),
     "GET /v1/deliveries": period("queued_from", "queued_to"),

@@ -135,7 +135,8 @@ async def seed_timer(url: str, folder: Path) -> Known:
             await made.receive(*story)
         await made.advance(datetime(2026, 6, 12, tzinfo=UTC))
         await _add_dead_letters(made.writer, sla_timer.store.tables.DEAD_LETTERS, DEADLINES_TOPIC, TICKETS_TOPIC)
-    return {"tickets": [_own_id(opened.ticket) for opened, *_ in stories if isinstance(opened, TicketOpened)]}
+    tickets = [opened.ticket for opened, *_ in stories if isinstance(opened, TicketOpened)]
+    return {"tickets": list(map(_own_id, tickets)), "ids": [str(ticket.ticket_id) for ticket in tickets]}
 
 
 TIMER_FACTS: Final = {
@@ -178,7 +179,11 @@ async def seed_escalator(url: str, folder: Path) -> Known:
         )
     await _add_dead_letters(database, escalator.store.tables.DEAD_LETTERS, ESCALATIONS_TOPIC, DEADLINES_TOPIC)
     await service.runtime.dispose()
-    return {"tickets": [_own_id(ticket) for ticket in tickets]}
+    return {
+        "tickets": list(map(_own_id, tickets)),
+        "ids": [str(ticket.ticket_id) for ticket in tickets],
+        "events": [str(event.event_id) for event in story],
+    }
 
 
 def _own_id(ticket: Ticket) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """The escalator's decisions in a real PostgreSQL: each is made once, however the events are batched."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import datetime
 from math import isnan
 from pathlib import Path
+from typing import Any
+from uuid import UUID
 
+import httpx
 import pytest
 from escalator import metrics
 from escalator.domain.decisions import decide
@@ -27,6 +31,7 @@ from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import DeadlineEvent, EscalationEvent, Watermark, event_id
 from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.http.api_keys import KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import BusinessClock
@@ -272,3 +277,76 @@ def test_every_label_set_of_open_ladders_exists_and_returns_to_zero_or_to_unknow
     assert values(higher) == [0.0] * 29
     metrics.forget_open_ladders()
     assert all(value is not None and isnan(value) for value in values(higher))
+
+
+@pytest.fixture
+async def clients(service: EscalatorService, tmp_path: Path) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+    """A client for each of two tenants."""
+    issued = {tenant: issue(tenant) for tenant in ("default", "other")}
+    write_keys(tmp_path / "keys.yaml", KeyFile(keys=tuple(entry for _, entry in issued.values())))
+    transport = httpx.ASGITransport(service.app)
+    async with AsyncExitStack() as stack:
+        yield {
+            tenant: await stack.enter_async_context(
+                httpx.AsyncClient(
+                    transport=transport, base_url="http://escalator", headers={"Authorization": f"Bearer {text}"}
+                )
+            )
+            for tenant, (text, _) in issued.items()
+        }
+
+
+async def post_ladders(client: httpx.AsyncClient, *items: tuple[UUID, UUID | None]) -> list[dict[str, Any]]:
+    body = {"items": [{"ticket_id": str(ticket_id), "event_id": event and str(event)} for ticket_id, event in items]}
+    response = await client.post("/v1/ladders", json=body)
+    assert response.status_code == 200, response.text
+    found: list[dict[str, Any]] = response.json()["items"]
+    assert [item["ticket_id"] for item in found] == [str(ticket_id) for ticket_id, _ in items]
+    return found
+
+
+async def test_the_ladders_of_several_tickets_are_those_of_each(
+    writer: AsyncEngine, handlers: Handlers, clients: dict[str, httpx.AsyncClient]
+) -> None:
+    await handle(writer, handlers, EVENTS)
+    moon, sun, client = MOON.ticket.ticket_id, SUN.ticket.ticket_id, clients["default"]
+    singles = {each: (await client.get(f"/v1/tickets/{each}/escalation")).json() for each in (moon, sun)}
+    assert singles[moon]["cycle"] == 2
+    found = await post_ladders(client, (sun, None), (moon, EVENTS[-1].event_id), (sun, STEP_1.event_id))
+    assert [item["ladder"] for item in found] == [singles[sun], singles[moon], singles[sun]]
+    assert [item["handled"] for item in found] == [True, True, True]
+
+
+async def test_an_event_is_handled_once_it_was_and_only_for_its_ticket(
+    writer: AsyncEngine, handlers: Handlers, clients: dict[str, httpx.AsyncClient]
+) -> None:
+    moon, sun = MOON.ticket.ticket_id, SUN.ticket.ticket_id
+    warning, step = EVENTS[0].event_id, MOON.step(1).event_id
+    await handle(writer, handlers, EVENTS[:1])
+    items = ((moon, warning), (moon, step), (moon, None), (sun, warning), (sun, None), (UUID(int=1), warning))
+    found = await post_ladders(clients["default"], *items)
+    assert [item["handled"] for item in found] == [True, False, True, False, True, False]
+    assert {item["ladder"] for item in found} == {None}
+    await handle(writer, handlers, [MOON.step(1)])
+    [item] = await post_ladders(clients["default"], (moon, step))
+    assert (item["handled"], item["ladder"]["step"]) == (True, 1)
+    [foreign] = await post_ladders(clients["other"], (moon, step))
+    assert (foreign["handled"], foreign["ladder"]) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "items"),
+        ({"items": []}, "items"),
+        ({"items": [{"ticket_id": str(UUID(int=1))}] * 201}, "items"),
+        ({"items": [{"ticket_id": "SR-1"}]}, "items[0].ticket_id"),
+        ({"items": [{"ticket_id": str(UUID(int=1)), "event_id": 7}]}, "items[0].event_id"),
+        ({"items": [{"ticket_id": str(UUID(int=1)), "event": None}]}, "items[0].event"),
+    ],
+)
+async def test_an_invalid_request_for_ladders_names_its_field(
+    clients: dict[str, httpx.AsyncClient], body: dict[str, Any], field: str
+) -> None:
+    response = await clients["default"].post("/v1/ladders", json=body)
+    assert (response.status_code, [error["field"] for error in response.json()["errors"]]) == (422, [field])

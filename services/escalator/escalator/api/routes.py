@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.characters import Id
@@ -17,12 +17,19 @@ from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import page_length
 from tocsin.sources.directory_file import DirectoryFile
 
-from escalator.api.schemas import LadderListResponse, LadderResponse
+from escalator.api.schemas import (
+    CURRENT_LADDERS_EXAMPLE,
+    CurrentLadderListResponse,
+    CurrentLadderResponse,
+    CurrentLaddersRequest,
+    LadderListResponse,
+    LadderResponse,
+)
 from escalator.domain.tiers import LadderState, TicketEscalation
 from escalator.domain.vacancies import vacancy_check
 from escalator.errors import LadderNotFoundError
-from escalator.store.escalations import load_escalations
-from escalator.store.ladders import LadderFilter, LadderRow, current_ladder, list_ladders
+from escalator.store.escalations import handled_events, load_escalations
+from escalator.store.ladders import LadderFilter, LadderRow, current_ladder, current_ladders, list_ladders
 
 _NOT_FOUND: Final = "No ladder has started for this ticket."
 _TO_TICKET: Final = link(
@@ -93,6 +100,36 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
     async def get_escalation_by_external_id(caller: MayRead, ticket: ExternalTicket) -> LadderResponse:
         """The current ladder of the ticket that `source` knows by `external_id`. 404 if none started."""
         return await load_current(caller.tenant, id_of(caller.tenant, *ticket))
+
+    @routes.post(
+        "/ladders",
+        summary="Get the ladders of several tickets",
+        response_description="One item for each item of the request",
+    )
+    async def get_current_ladders(
+        caller: MayRead, request: Annotated[CurrentLaddersRequest, Body(examples=[CURRENT_LADDERS_EXAMPLE])]
+    ) -> CurrentLadderListResponse:
+        """The current ladders of up to 200 tickets, in the order of the request, and whether a deadline event of each
+        was handled. An unknown ticket has no ladder.
+        """
+        ticket_ids = {item.ticket_id for item in request.items}
+        event_ids = {item.event_id for item in request.items if item.event_id is not None}
+        async with reader.connect() as connection:
+            # Handled events first: the ladders then show their effect.
+            handled = await handled_events(connection, caller.tenant, event_ids)
+            rows = await current_ladders(connection, caller.tenant, ticket_ids=ticket_ids)
+            escalations = await load_escalations(connection, rows.keys())
+        ladders = {ticket_id: response(row, escalations[ticket_id]) for ticket_id, row in rows.items()}
+        return CurrentLadderListResponse(
+            items=tuple(
+                CurrentLadderResponse(
+                    ticket_id=item.ticket_id,
+                    handled=item.event_id is None or (item.ticket_id, item.event_id) in handled,
+                    ladder=ladders.get(item.ticket_id),
+                )
+                for item in request.items
+            )
+        )
 
     async def load_current(tenant: str, ticket_id: UUID) -> LadderResponse:
         async with reader.connect() as connection:

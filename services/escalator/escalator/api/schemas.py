@@ -1,10 +1,10 @@
-"""The response models of the escalator's API."""
+"""The request and response models of the escalator's API."""
 
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from pydantic import ConfigDict
-from tocsin.events import Customer, EndReason, EscalationReason, Severity, UpcomingStep
+from pydantic import BaseModel, ConfigDict, Field
+from tocsin.events import Customer, EndReason, EscalationReason, Severity, UpcomingStep, UuidInput
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
@@ -203,3 +203,47 @@ class LadderListResponse(ResponseModel):
 
     items: tuple[LadderResponse, ...]
     next_cursor: str | None
+
+
+class CurrentLadderRequest(BaseModel):
+    """A ticket, and a deadline event of it whose handling the caller waits for; null: none."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    ticket_id: UuidInput
+    event_id: UuidInput | None = None
+
+
+class CurrentLaddersRequest(BaseModel):
+    """The tickets."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    items: Annotated[list[CurrentLadderRequest], Field(min_length=1, max_length=200)]
+
+
+CURRENT_LADDERS_EXAMPLE: Final[dict[str, Any]] = {
+    "items": [{"ticket_id": _LADDER["ticket_id"], "event_id": "0b1c5a0e-3f0e-5d59-8a53-6d1c7a3e2b11"}]
+}
+
+
+class CurrentLadderResponse(ResponseModel):
+    """A ticket's current ladder, null if none has started. `handled`: the requested event was handled, and `ladder`
+    shows its effect; always true if none was requested.
+    """
+
+    ticket_id: UUID
+    handled: bool
+    ladder: LadderResponse | None
+
+
+class CurrentLadderListResponse(ResponseModel):
+    """One item for each item of the request, in its order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [{"ticket_id": _LADDER["ticket_id"], "handled": True, "ladder": _LADDER}]}]
+        }
+    )
+
+    items: tuple[CurrentLadderResponse, ...]

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Uuid, any_, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Acknowledgement, DeadlineEvent, Ticket, Tier
-from tocsin.runtime.database.bulk import Write, execute
+from tocsin.runtime.database.bulk import Write, among, execute
 
 from escalator.domain.tiers import LadderRun, LadderStep, Notification, RunKey, TicketEscalation
 from escalator.store.tables import HANDLED, LADDERS, NOTIFICATIONS, STEPS, TICKETS
@@ -39,6 +39,15 @@ async def record_handled(connection: AsyncConnection, events: Collection[Deadlin
     handled = [{"event_id": event.event_id, "ticket_id": event.ticket_id} for event in events]
     writes = [Write("insert_new", HANDLED, handled), Write("upsert", TICKETS, ticket_rows)]
     return {row.event_id for row in await execute(connection, writes)}
+
+
+async def handled_events(
+    connection: AsyncConnection, tenant: str, event_ids: Collection[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """(ticket id, event id) of those of these events that were handled and are about a ticket of the tenant."""
+    query = select(HANDLED.c.ticket_id, HANDLED.c.event_id).join(TICKETS, TICKETS.c.ticket_id == HANDLED.c.ticket_id)
+    rows = await connection.execute(query.where(TICKETS.c.tenant == tenant, among(HANDLED.c.event_id, event_ids)))
+    return {(row.ticket_id, row.event_id) for row in rows}
 
 
 async def load_escalations(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, TicketEscalation]:

@@ -1,12 +1,15 @@
 """Queries of ladder runs: a filtered page, the current run of a ticket, and how many are open."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, Text, case, func, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Customer
+from tocsin.runtime.database.bulk import among
 
 from escalator.domain.tiers import LadderState, RunKey
 from escalator.errors import LadderNotFoundError
@@ -70,11 +73,20 @@ async def list_ladders(connection: AsyncConnection, filters: LadderFilter, limit
 
 async def current_ladder(connection: AsyncConnection, tenant: str, *, ticket_id: UUID) -> LadderRow:
     """The last run of the ticket's last ladder. Raises LadderNotFoundError if the tenant's ticket has none."""
-    query = _LADDER_ROWS.where(TICKETS.c.tenant == tenant, LADDERS.c.ticket_id == ticket_id)
-    rows = await _fetch(connection, query.order_by(LADDERS.c.cycle.desc(), LADDERS.c.run.desc()).limit(1))
-    if not rows:
+    found = await current_ladders(connection, tenant, ticket_ids=[ticket_id])
+    if ticket_id not in found:
         raise LadderNotFoundError(ticket_id)
-    return rows[0]
+    return found[ticket_id]
+
+
+async def current_ladders(
+    connection: AsyncConnection, tenant: str, *, ticket_ids: Collection[UUID]
+) -> dict[UUID, LadderRow]:
+    """The last run of the last ladder of each of the tenant's tickets that has one."""
+    query = _LADDER_ROWS.where(TICKETS.c.tenant == tenant, among(LADDERS.c.ticket_id, ticket_ids))
+    last_first = (LADDERS.c.ticket_id, LADDERS.c.cycle.desc(), LADDERS.c.run.desc())
+    rows = await _fetch(connection, query.ext(distinct_on(LADDERS.c.ticket_id)).order_by(*last_first))
+    return {row.ticket_id: row for row in rows}
 
 
 _LADDER_ROWS: Final = select(
