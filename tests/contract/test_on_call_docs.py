@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 REPOSITORY = Path(__file__).parents[2]
 ROLE = "service_desk_team_lead"
-SECTIONS = ("people", "roles", "rotations", "overrides", "group_addresses")
+SECTIONS = ("people", "roles", "rotations", "overrides", "group_addresses", "reports")
 
 
 def examples(document: str) -> list[dict[str, str]]:
@@ -93,7 +93,7 @@ def run_commands(commands: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_every_example_of_the_reference() -> None:
-    people, cover, rotations, calendars = examples("docs/on-call.md")
+    people, cover, rotations, calendars, reports = examples("docs/on-call.md")
 
     known = directory(people)
     assert holder_and_rule(known, "2026-07-01T12:59Z", "account_manager") == ("maya.lindqvist", "default")
@@ -121,4 +121,9 @@ def test_every_example_of_the_reference() -> None:
     assert [location.model_dump(exclude_none=True) for location, _ in known.calendar_locations.values()] == [
         {"file": "desk.ics"},
         {"url_env": "ON_CALL_FEED"},
+    ]
+
+    assert [(readers.customer, readers.to) for readers in directory(people, reports).reports] == [
+        ("acme", ("sam.ortega",)),
+        (None, ("maya.lindqvist", "sam.ortega")),
     ]

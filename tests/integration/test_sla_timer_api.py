@@ -122,7 +122,10 @@ async def test_the_clocks_of_several_tickets_are_those_of_each_without_events_an
         ids.append(str(ticket(name, facts).ticket_id))
     await world.set_watermark(moment("06-30 12:00"))
     world.service.source_probe.silent_partitions = frozenset({0, 1})
-    added = ("target", "target_seconds", "measure", "remaining", "remaining_seconds", "remaining_truncated")
+    added = (
+        *("target", "target_seconds", "measure", "remaining", "remaining_seconds", "remaining_truncated"),
+        "missed_roles",
+    )
     left = 0.0
     items = (await world.post("/v1/clocks", {"ticket_ids": ids}))["items"]
     for ticket_id, item in zip(ids, items, strict=True):
@@ -133,11 +136,37 @@ async def test_the_clocks_of_several_tickets_are_those_of_each_without_events_an
             for name in added:
                 del one[name]
         expected = {name: value for name, value in single.items() if name not in ("events", "ledger")}
+        assert [tier["number"] for tier in item.pop("tiers")] == [1, 2, 3, 4, 5, 6]
         if item["unconfirmed"]:  # a moment has passed between the two
             assert item["ticket_id"] == expected["ticket_id"]
         else:
             assert item == expected
     assert left > 0
+
+
+async def test_the_clocks_of_several_tickets_state_who_is_informed_if_they_are_missed(world: TimerWorld) -> None:
+    own = (
+        "customers: {zeta: {ladder: {1: account_manager},"
+        " mail: {response_missed_to: [assignee, tier 1], answer_missed_to: [it_operations_director]}}}"
+    )
+    await world.store_policy(changed_policy("customers: {}", own, version="2"))
+    zeta = {"id": "zeta", "name": "Zeta"}
+    assigned = numbered_fact(2, "assigned", "06-08 13:05", assignee={"name": "Maya", "email": "maya@msp.example"})
+    await world.receive(*events("SR-1", [OPENED], channel="email", customer=zeta))
+    await world.receive(*events("SR-2", [OPENED, assigned], channel="email", customer=zeta))
+    await world.receive(*events("SR-3", [OPENED, RESPONDED]))
+    ids = [str(ticket(name, [OPENED]).ticket_id) for name in ("SR-1", "SR-2", "SR-3")]
+    unassigned, known, answered = (await world.post("/v1/clocks", {"ticket_ids": ids}))["items"]
+
+    def roles(item: dict[str, Any]) -> dict[str, list[str]]:
+        return {one["clock"]: one["missed_roles"] for one in item["clocks"]}
+
+    answer = ["it_operations_director"]
+    assert roles(unassigned) == {"response": ["account_manager"], "resolution": [], "answer": answer}
+    assert roles(known) == {"response": ["assignee", "account_manager"], "resolution": [], "answer": answer}
+    assert roles(answered) == {"response": [], "resolution": []}
+    assert known["tiers"] == [{"number": 1, "role": "account_manager", "title": "Account Manager"}]
+    assert answered["tiers"][0]["role"] == "service_desk_team_lead"
 
 
 async def test_unknown_and_foreign_tickets_are_left_out_in_the_order_asked(world: TimerWorld) -> None:

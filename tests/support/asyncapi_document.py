@@ -30,7 +30,11 @@ CHANNELS: Final = {
         "Outcomes of clocks, steps of escalation ladders, and notices about new requests.",
         ("clock.", "ladder.", "escalation.", "request."),
     ),
-    "escalations": (ESCALATIONS_TOPIC, "Notifications of roles.", ("notify", "withdraw", "stand_down", "exhausted")),
+    "escalations": (
+        ESCALATIONS_TOPIC,
+        "Notifications of roles, and monthly reports for people.",
+        ("notify", "withdraw", "stand_down", "exhausted", "report."),
+    ),
     "notifications": (NOTIFICATIONS_TOPIC, "The state of each mail.", ("delivery.",)),
 }
 SENDERS: Final = {

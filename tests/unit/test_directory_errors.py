@@ -49,6 +49,16 @@ MISTAKES = {
         "person: anna",
         error="[0].person: unknown person `anna`; add them under people with name and email, or did you mean `ana`?",
     ),
+    "unknown reader of a report": Mistake(
+        "reports:\n  - { to: [ana] }\n  - { customer: acme, to: [ben, anna] }\nroles: {}\n",
+        6,
+        "reports[1].to[1]: unknown person `anna`; add them under people with name and email, or did you mean `ana`?",
+    ),
+    "report to a person twice": Mistake(
+        "reports:\n  - { to: [ana, ben] }\n  - { to: [ana] }\nroles: {}\n",
+        6,
+        "reports[1].to[0]: `ana` gets this report already, by entry 1; keep one of the two",
+    ),
     "unknown rotation": entry(
         "rotation: primary", error="[0].rotation: unknown rotation `primary`; add it under rotations"
     ),

@@ -1,9 +1,14 @@
 """The board's settings, from the environment."""
 
 from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
-from pydantic import Json, SecretStr
+from pydantic import AfterValidator, Json, SecretStr
+from tocsin.business_time import load_zone
+from tocsin.links import page_template
 from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
+from tocsin.yaml_document import Zone
 
 
 class Settings(ServiceSettings, CalendarSettings):
@@ -16,3 +21,11 @@ class Settings(ServiceSettings, CalendarSettings):
     escalator_url: str = "http://127.0.0.1:8082"
     upstream_keys: Json[dict[str, SecretStr]]
     """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+    board_zone: Zone = "UTC"
+    """The IANA time zone in which the pages show instants."""
+    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
+    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return load_zone(self.board_zone)

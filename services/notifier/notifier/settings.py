@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 from tocsin.business_time import load_zone
+from tocsin.links import is_this_machine, page_template, public_url
 from tocsin.runtime.process.settings import (
     Address,
     CalendarSettings,
@@ -29,7 +30,6 @@ from tocsin.runtime.process.settings import (
 )
 from tocsin.yaml_document import Zone
 
-from notifier.domain.links import is_this_machine, page_template, public_url
 from notifier.domain.retry_policy import RetryPolicy
 from notifier.domain.return_path import MAX_LOCAL_PART, TOKEN_LENGTH, ReturnPath
 

@@ -1,6 +1,6 @@
 """The directory: who holds which role when, for which customer (docs/rules.md#5-17). No I/O."""
 
-from tocsin.directory.entries import GroupAddress, Override, Person, RoleEntry
+from tocsin.directory.entries import GroupAddress, Override, Person, ReportReaders, RoleEntry
 from tocsin.directory.errors import DirectoryError, ICalendarError
 from tocsin.directory.ical import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, UnreadableEvent
 from tocsin.directory.lint import LINT_PERIOD, LintFinding, lint_directory, lint_mailboxes
@@ -23,6 +23,7 @@ __all__ = [
     "LintFinding",
     "Override",
     "Person",
+    "ReportReaders",
     "RoleEntry",
     "Shift",
     "UnreadableEvent",

@@ -53,6 +53,15 @@ class GroupAddress(YamlModel):
     """The e-mail address."""
 
 
+class ReportReaders(YamlModel):
+    """The people who get a monthly report by mail."""
+
+    customer: Name | None = None
+    """The customer that the report is about. Defaults to all customers in one report."""
+    to: Annotated[tuple[Identifier, ...], Field(min_length=1, examples=[["dana.whitfield"]])]
+    """The people, by id."""
+
+
 class RoleEntry(YamlModel):
     """A person or a rotation that holds a role."""
 

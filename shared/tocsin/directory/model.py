@@ -14,7 +14,7 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tocsin.business_time import load_zone
 from tocsin.directory.calendar_schedule import CalendarSchedule, YearlyCalendar
-from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
+from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, ReportReaders, RoleEntry
 from tocsin.directory.errors import DirectoryError
 from tocsin.directory.rotation import CalendarLocation, Rotation
 from tocsin.directory.schedule import Schedule, Turn, WeeklyHours
@@ -75,6 +75,8 @@ class Directory(YamlModel):
     """Cover for a time. It goes before all other holders."""
     group_addresses: tuple[GroupAddress, ...] = ()
     """The addresses that get a role's mail when no address of its holder accepts it."""
+    reports: tuple[ReportReaders, ...] = ()
+    """Who gets the report of each month by mail, about which customers."""
     tenant: Name = "default"
     """The tenant whose people these are. API keys of other tenants see only the names of who is on call."""
     _calendar_schedules: dict[str, CalendarSchedule] = PrivateAttr(default_factory=dict)
@@ -87,6 +89,7 @@ class Directory(YamlModel):
             rotations=self.rotations,
             overrides=self.overrides,
             group_addresses=self.group_addresses,
+            reports=self.reports,
             known_roles=self.known_roles,
         )
         if found := list(problems):

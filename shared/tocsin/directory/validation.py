@@ -6,7 +6,7 @@ Messages read "what is wrong; what to write instead".
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, RoleEntry
+from tocsin.directory.entries import GroupAddress, IntervalIndex, Override, Person, ReportReaders, RoleEntry
 from tocsin.directory.rotation import Rotation
 from tocsin.instants import render_instant
 from tocsin.yaml_document import FieldPath, FieldProblem
@@ -19,6 +19,7 @@ def find_problems(
     rotations: Mapping[str, Rotation],
     overrides: Sequence[Override],
     group_addresses: Sequence[GroupAddress],
+    reports: Sequence[ReportReaders],
     known_roles: Collection[str],
 ) -> Iterator[FieldProblem]:
     """Yield everything that is wrong with a directory whose entries are valid on their own."""
@@ -38,6 +39,7 @@ def find_problems(
     yield from _check_overlapping_cover(overrides)
     yield from _check_cycles_of_cover(overrides)
     yield from _check_group_addresses(group_addresses, known_roles)
+    yield from _check_reports(people, reports)
 
 
 def _check_entries(
@@ -115,3 +117,15 @@ def _check_group_addresses(
         number = first.setdefault((group.role, group.customer), index) + 1
         if number != index + 1:
             yield path, None, f"has the same role and customer as entry {number}; keep one of the two"
+
+
+def _check_reports(people: Mapping[str, Person], reports: Sequence[ReportReaders]) -> Iterator[FieldProblem]:
+    """A person gets each report once."""
+    first: dict[tuple[str | None, str], int] = {}
+    for index, readers in enumerate(reports):
+        for number, person in enumerate(readers.to):
+            path: FieldPath = ("reports", index, "to", number)
+            yield from _check_person(people, path, person)
+            entry = first.setdefault((readers.customer, person), index)
+            if (entry, readers.to.index(person)) != (index, number):
+                yield path, person, f"`{person}` gets this report already, by entry {entry + 1}; keep one of the two"

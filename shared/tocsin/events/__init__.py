@@ -32,8 +32,9 @@ from tocsin.events.escalations import (
     UpcomingStep,
     Withdraw,
 )
-from tocsin.events.identity import UuidInput, derived_id, fact_id, parse_uuid, ticket_id
+from tocsin.events.identity import UuidInput, derived_id, fact_id, parse_uuid, report_id, ticket_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState, MailKind, Recipient
+from tocsin.events.reports import MAX_PAGE_BYTES, Month, ReportReady, pack_page
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import (
     Assignee,
@@ -62,6 +63,7 @@ from tocsin.events.values import (
 
 __all__ = [
     "EVENT_TYPES",
+    "MAX_PAGE_BYTES",
     "Acknowledgement",
     "Assignee",
     "BusinessRisk",
@@ -102,10 +104,12 @@ __all__ = [
     "LadderStepVoided",
     "MailKind",
     "Mailbox",
+    "Month",
     "NotificationKind",
     "NotifiedTier",
     "Notify",
     "Recipient",
+    "ReportReady",
     "RequestRerouted",
     "Severity",
     "SeverityInput",
@@ -128,6 +132,8 @@ __all__ = [
     "event_id",
     "event_type",
     "fact_id",
+    "pack_page",
     "parse_uuid",
+    "report_id",
     "ticket_id",
 ]

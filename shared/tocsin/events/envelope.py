@@ -27,12 +27,22 @@ from tocsin.events.errors import InvalidEventError
 from tocsin.events.escalations import EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 from tocsin.events.identity import derived_id, fact_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState
+from tocsin.events.reports import ReportReady
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import FactType
 from tocsin.instants import render_instant
 from tocsin.validation import describe_validation_error
 
-Event = TicketOpened | TicketChanged | TicketImported | Watermark | DeadlineEvent | EscalationEvent | DeliveryEvent
+Event = (
+    TicketOpened
+    | TicketChanged
+    | TicketImported
+    | Watermark
+    | DeadlineEvent
+    | EscalationEvent
+    | ReportReady
+    | DeliveryEvent
+)
 Headers = Sequence[tuple[str, bytes]]
 
 EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
@@ -57,6 +67,7 @@ EVENT_TYPES: Final[Mapping[str, type[Event]]] = {
     "withdraw": Withdraw,
     "stand_down": StandDown,
     "exhausted": Exhausted,
+    "report.ready": ReportReady,
     **{f"delivery.{state}": DeliveryEvent for state in get_args(DeliveryState)},
 }
 _NAMES: Final[Mapping[type[Event], str]] = {model: name for name, model in EVENT_TYPES.items()}
@@ -79,7 +90,7 @@ def event_id(event: Event) -> UUID:
             return fact_id(event.ticket_id, event.fact.event_id)
         case TicketImported():
             return derived_id(event.ticket_id, "imported")
-        case DeadlineEvent() | EscalationEvent() | DeliveryEvent():
+        case DeadlineEvent() | EscalationEvent() | ReportReady() | DeliveryEvent():
             return event.event_id
         case Watermark():
             raise ValueError("a watermark has no id")
@@ -142,14 +153,14 @@ def decode(headers: Headers, value: bytes | None) -> Event:
 
 
 def _time(
-    event: TicketOpened | TicketChanged | TicketImported | DeadlineEvent | EscalationEvent | DeliveryEvent,
+    event: TicketOpened | TicketChanged | TicketImported | DeadlineEvent | EscalationEvent | ReportReady | DeliveryEvent,
 ) -> datetime:
     match event:
         case TicketOpened() | TicketChanged():
             return event.fact.occurred_at
         case TicketImported():
             return event.received_at
-        case DeadlineEvent() | EscalationEvent() | DeliveryEvent():
+        case DeadlineEvent() | EscalationEvent() | ReportReady() | DeliveryEvent():
             return event.at
         case _:
             assert_never(event)

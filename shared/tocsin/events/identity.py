@@ -18,6 +18,11 @@ def ticket_id(tenant: str, source: str, external_id: str) -> UUID:
     return _uuid5(_NAMESPACE, tenant, canonical_id(source), canonical_id(external_id))
 
 
+def report_id(tenant: str, month: str, customer: str | None, person: str) -> UUID:
+    """Return the id of the report of a month (`2026-05`) about a customer (None: all) for a person of the directory."""
+    return _uuid5(_NAMESPACE, "report", tenant, month, customer, person)
+
+
 def parse_uuid(text: str) -> UUID:
     """The UUID in its one spelling, lower case with hyphens. Raises ValueError for another, such as `urn:uuid:...`."""
     if not _UUID.fullmatch(text):

@@ -18,6 +18,7 @@ MailKind = Literal[
     "exhausted",
     "escalation_request",
     "rerouted",
+    "report",
 ]
 
 
@@ -25,7 +26,7 @@ class Recipient(FrozenModel):
     """The recipient of a delivery, and the rule of the directory that applied."""
 
     role: str
-    """The role that was notified, or `assignee` or `contact` of the ticket."""
+    """The role that was notified, or `assignee` or `contact` of the ticket, or `report_reader` of a report."""
     person: str | None = None
     """The id of the person in the directory. For an assignee or contact whom it does not know, their address."""
     name: str | None = None
@@ -34,7 +35,7 @@ class Recipient(FrozenModel):
     """The address that the mail goes to. Null if nobody held the role, or no address was left."""
     rule: str | None = None
     """The rule of the directory by which the person held the role, or `assignee of the ticket` or `contact of the
-    ticket`."""
+    ticket`. For a report, `reports`."""
 
 
 class DeliveryEvent(FrozenModel):
@@ -50,6 +51,7 @@ class DeliveryEvent(FrozenModel):
     """The id of the notification that caused the delivery."""
     tenant: str
     ticket_id: UUID
+    """The id of the ticket. For a report, which is about no ticket, the id of the report."""
     kind: MailKind
     """The kind of mail."""
     cycle: Count

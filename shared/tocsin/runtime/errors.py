@@ -10,6 +10,7 @@ Exception
  +- PortError               the HTTP port cannot be opened
  +- PoisonMessageError      raised by a handler: this record can never be handled
  +- OverloadedError         too many items are waiting; retry later
+ +- RequestFailedError      an HTTP request to another system has no response
  +- LeaseLostError          another process may hold the lease: stop at once
  +- WatermarkBlindError     the writers' transactions are not visible, so no watermark can be computed
  +- StuckError              the consumer makes no progress; only a new process helps
@@ -68,3 +69,7 @@ class WatermarkBlindError(Exception):
 
 class StuckError(Exception):
     """Records are waiting and Kafka and the database respond, but nothing moves. Only a new process helps."""
+
+
+class RequestFailedError(Exception):
+    """An HTTP request to another system was not sent, or has no response. `str()` says why, without the URL."""

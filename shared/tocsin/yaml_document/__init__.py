@@ -1,4 +1,4 @@
-"""YAML documents (policy, directory, integrations) read into models, with every error at its line. No I/O."""
+"""YAML documents (policy, directory, integrations, webhooks) read into models, with every error at its line. No I/O."""
 
 from tocsin.yaml_document.errors import DocumentError, FieldPath, FieldProblem, field_error, field_errors
 from tocsin.yaml_document.field_types import (
@@ -14,6 +14,7 @@ from tocsin.yaml_document.field_types import (
     windows_by_weekday,
 )
 from tocsin.yaml_document.reader import load_document, locate_problems
+from tocsin.yaml_document.secret_location import ReadSecret, SecretLocation
 
 __all__ = [
     "DaySpan",
@@ -25,6 +26,8 @@ __all__ = [
     "Name",
     "OpeningHours",
     "Phone",
+    "ReadSecret",
+    "SecretLocation",
     "TextValue",
     "YamlModel",
     "Zone",

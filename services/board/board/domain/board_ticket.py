@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from tocsin.events import Acknowledgement, ClockName, EscalationReason, Severity, Ticket
+from tocsin.events import Acknowledgement, ClockName, EscalationReason, Severity, Ticket, Tier
 
 AT_RISK: Final = timedelta(hours=4)
 """A running clock with at most so much time left is at risk."""
@@ -78,6 +78,8 @@ class BoardClock:
     counted: timedelta
     evaluated_to: datetime
     remaining: tuple[Stretch, ...]
+    missed_roles: tuple[str, ...] = ()
+    """The roles that are informed if it is missed. None for the resolution clock, which starts the ladder."""
 
     @property
     def is_open(self) -> bool:
@@ -168,6 +170,8 @@ class BoardTicket:
     last_mail: LastMail | None
     version: int
     """Becomes higher with every change of anything here."""
+    tiers: tuple[Tier, ...] = ()
+    """The tiers of the policy's ladder for its customer, in order."""
 
     @property
     def ticket_id(self) -> UUID:

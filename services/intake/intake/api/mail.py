@@ -8,6 +8,7 @@ from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse
+from tocsin.sources.secrets import read_secret
 
 from intake import metrics
 from intake.api.problems import document_error
@@ -17,7 +18,7 @@ from intake.domain.received_mail import EMAIL
 from intake.domain.webhooks import signatures
 from intake.domain.webhooks.auth_failure import AuthFailure
 from intake.errors import IntegrationsUnavailableError
-from intake.sources.integrations_file import IntegrationsFile, read_secret
+from intake.sources.integrations_file import IntegrationsFile
 from intake.workers.webhook_worker import WebhookWorker
 
 log = structlog.get_logger(__name__)

@@ -16,6 +16,7 @@ from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
 from tocsin.runtime.http.responses import JsonResponse, page_length
+from tocsin.sources.secrets import read_secret
 
 from intake import metrics
 from intake.api.problems import document_error
@@ -33,7 +34,7 @@ from intake.domain.webhooks.config.integrations import Integration
 from intake.errors import SigningKeyUnavailableError, UnmappedReason
 from intake.handlers.deliveries import DeliveryResult, dismiss_deliveries, list_deliveries
 from intake.handlers.webhooks import delivery_key
-from intake.sources.integrations_file import IntegrationsFile, read_secret
+from intake.sources.integrations_file import IntegrationsFile
 from intake.sources.signing_keys import SigningKeys
 from intake.store.webhooks import DeliveryReason, WebhookState
 from intake.workers.webhook_worker import WebhookWorker

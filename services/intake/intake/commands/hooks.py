@@ -17,6 +17,7 @@ from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.process.commands import instant_option
 from tocsin.runtime.process.regular_file import describe_read_error, read_text
 from tocsin.runtime.process.settings import load, use_stack_environment
+from tocsin.sources.secrets import read_secret
 
 from intake.commands.operation import fail, with_service
 from intake.domain.webhooks.adapters import connectwise
@@ -27,7 +28,6 @@ from intake.errors import IntegrationsError, SigningKeyError
 from intake.handlers.deliveries import dismiss_deliveries, list_deliveries, requeue_deliveries
 from intake.service import IntakeService
 from intake.settings import IntegrationsSettings
-from intake.sources.integrations_file import read_secret
 from intake.sources.signing_keys import fetch_signing_key
 from intake.store.webhooks import WebhookDelivery, WebhookState, delivery_reason
 
@@ -222,12 +222,12 @@ def _number(deliveries: Collection[int]) -> str:
 def _secret_state(auth: Auth) -> str:
     """Whether all secrets exist in this environment, which need not be that of the service."""
     missing = [secret for secret in auth.secrets if read_secret(secret) is None]
-    names = ", ".join(secret.secret_env or secret.secret_file or "" for secret in missing)
+    names = ", ".join(secret.name for secret in missing)
     return f"no secret in this environment: {names}" if missing else "ready"
 
 
 def _secret_names(auth: Auth) -> str:
-    return ", ".join(secret.secret_env or secret.secret_file or "" for secret in auth.secrets)
+    return ", ".join(secret.name for secret in auth.secrets)
 
 
 def _read_payload(path: Path) -> bytes:

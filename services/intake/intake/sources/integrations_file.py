@@ -1,18 +1,16 @@
 """integrations.yaml, read again when it changes; while it is invalid, the last valid version stays active."""
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import structlog
-from tocsin.runtime.errors import FileReadError
-from tocsin.runtime.process.regular_file import MAX_SECRET_BYTES, read_file
 from tocsin.runtime.process.reloaded_file import ReloadedFile
+from tocsin.sources.secrets import read_secret
 
 from intake import metrics
-from intake.domain.webhooks.config.auth import Auth, SecretLocation
+from intake.domain.webhooks.config.auth import Auth
 from intake.domain.webhooks.config.integrations import Integrations, load_integrations
 from intake.errors import IntegrationsError, IntegrationsUnavailableError
 
@@ -98,15 +96,3 @@ def _ready(integrations: Integrations) -> Mapping[tuple[str, str], bool]:
 def _is_usable(auth: Auth | None) -> bool:
     """Whether deliveries can be authenticated; mail without `auth` comes by the command only, which needs no secret."""
     return auth is None or auth.fetch_keys or bool(auth.read_secrets(read_secret))
-
-
-def read_secret(secret: SecretLocation) -> bytes | None:
-    """The secret, read at every call, so that a rotated one is active at once; None if it is missing or empty."""
-    if secret.secret_env is not None:
-        return os.environ.get(secret.secret_env, "").strip().encode(errors="surrogateescape") or None
-    assert secret.secret_file is not None  # `SecretLocation` requires one of the two
-    try:
-        return read_file(Path(secret.secret_file), MAX_SECRET_BYTES).strip() or None
-    except FileReadError as error:
-        log.error("webhook_secret_unreadable", problem=str(error))
-        return None

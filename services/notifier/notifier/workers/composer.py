@@ -7,11 +7,11 @@ from uuid import UUID
 
 import structlog
 from tocsin.acknowledgement import LinkSigner
+from tocsin.links import ticket_page
 
 from notifier import metrics
 from notifier.domain.acknowledgement import acknowledgement_link
 from notifier.domain.digest_mail import DigestContext, DigestItem, as_item, build_digest, render_digest
-from notifier.domain.links import ticket_page
 from notifier.domain.message import Mail, MailSender, build_message
 from notifier.domain.rendering import MailTemplates, RenderedMail, describe_failure, render_mail
 from notifier.domain.template_context import MailContext, Pages, Reader, Redelivery

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
-from tocsin.events import ClockName, EndReason, EscalationReason, HeldBy, UuidInput
+from tocsin.events import ClockName, EndReason, EscalationReason, HeldBy, Tier, UuidInput
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
@@ -103,7 +103,7 @@ _CURRENT_CLOCKS: Final[dict[str, Any]] = {
     "clocks": [
         _RESPONSE_CLOCK
         | {"historic": False, "voided": False, "target": "1 hour", "target_seconds": 3600.0, "measure": "elapsed"}
-        | {"remaining": [], "remaining_seconds": 0.0, "remaining_truncated": False},
+        | {"remaining": [], "remaining_seconds": 0.0, "remaining_truncated": False, "missed_roles": []},
         RESOLUTION_CLOCK_EXAMPLE
         | {"breached_at": None, "outcome": "running", "gross_seconds": 3600.0, "net_seconds": 3600.0}
         | {"historic": False, "voided": False, "target": "24 hours", "target_seconds": 86400.0, "measure": "elapsed"}
@@ -111,9 +111,14 @@ _CURRENT_CLOCKS: Final[dict[str, Any]] = {
             "remaining": [{"from": "2026-06-08T13:10:00.000000Z", "to": _DUE_AT}],
             "remaining_seconds": 82800.0,
             "remaining_truncated": False,
+            "missed_roles": [],
         },
     ],
     "ladder": [],
+    "tiers": [
+        {"number": 1, "role": "service_desk_team_lead", "title": "Service Desk Team Lead"},
+        {"number": 2, "role": "senior_it_operations_manager", "title": "Senior IT Operations Manager"},
+    ],
     "accepted_through": "2026-06-08T13:10:00.000000Z",
     "told_to": "2026-06-08T13:10:00.000000Z",
 }
@@ -313,6 +318,9 @@ class CurrentClockResponse(TicketClockResponse):
     `remaining_seconds` is the sum of all of them. It is 0 for a clock that has ended or is breached, overdue or paused.
     Otherwise `net_seconds` and `remaining_seconds` add up to the target, unless the clock is `provisional` or its
     deadline is the start of the work.
+
+    `missed_roles` are informed if the clock is missed; `assignee` is the ticket's. There are none for the resolution
+    clock, which starts the ladder.
     """
 
     target: str
@@ -321,12 +329,16 @@ class CurrentClockResponse(TicketClockResponse):
     remaining: tuple[RemainingIntervalResponse, ...]
     remaining_seconds: float
     remaining_truncated: bool
+    missed_roles: tuple[str, ...]
 
 
 class CurrentClocksResponse(TimelineSummaryResponse, EvaluationResponse):
-    """The timeline of a stored ticket without its events, evaluated to `told_to`."""
+    """The timeline of a stored ticket without its events, evaluated to `told_to`. `tiers` are those of the policy's
+    ladder for its customer, in order.
+    """
 
     clocks: tuple[CurrentClockResponse, ...]
+    tiers: tuple[Tier, ...]
 
 
 class CurrentClocksListResponse(ResponseModel):

@@ -1,11 +1,19 @@
 """The timelines of stored tickets as JSON data. Plain data: validating a model for it would double the time."""
 
+from typing import Final
+
 from tocsin.business_time import micros
 from tocsin.instants import render_instant
 
+from sla_timer.domain.clock import ClockOutcome
+from sla_timer.domain.event_mapping import missed_roles
 from sla_timer.domain.ledger import ledger, remaining_json
+from sla_timer.domain.ticket_details import DetailHistory
 from sla_timer.domain.timeline_json import JsonObject, timeline_json, timeline_summary_json
 from sla_timer.handlers.queries import TicketTimeline
+
+_AHEAD: Final = frozenset({ClockOutcome.RUNNING, ClockOutcome.PAUSED})
+"""The outcomes of clocks that can still be missed."""
 
 
 def ticket_clocks_json(found: TicketTimeline) -> JsonObject:
@@ -17,14 +25,18 @@ def ticket_clocks_json(found: TicketTimeline) -> JsonObject:
 
 def current_clocks_json(found: TicketTimeline) -> JsonObject:
     """A CurrentClocksResponse."""
-    summary = timeline_summary_json(found.timeline)
+    timeline = found.timeline
+    summary, rules = timeline_summary_json(timeline), found.policies.rules_at(timeline.until)
+    assignee = DetailHistory(found.record.ticket, found.record.facts, found.policies).at(timeline.until).assignee
     clocks = [
-        clock_json | history | remaining_json(clock)
-        for clock, clock_json, history in zip(
-            found.timeline.clocks, summary["clocks"], _clock_histories(found), strict=True
-        )
+        clock_json
+        | history
+        | remaining_json(clock)
+        | {"missed_roles": missed_roles(clock.name, assignee, rules) if clock.outcome in _AHEAD else ()}
+        for clock, clock_json, history in zip(timeline.clocks, summary["clocks"], _clock_histories(found), strict=True)
     ]
-    return summary | {"clocks": clocks} | _evaluation_json(found)
+    tiers = [{"number": tier.number, "role": tier.role, "title": tier.title} for tier in rules.ladder]
+    return summary | {"clocks": clocks} | _evaluation_json(found) | {"tiers": tiers}
 
 
 def _clock_histories(found: TicketTimeline) -> list[JsonObject]:

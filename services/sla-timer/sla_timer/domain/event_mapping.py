@@ -166,14 +166,26 @@ def _clock_event(body: dict[str, Any], event: TimelineEvent, clock: ClockName, r
         case EventKind.WARNED:
             return ClockWarned(**body, roles=_resolve_roles(rules.warning_roles, assignee, rules))
         case EventKind.BREACHED:
-            roles = {"response": rules.response_missed_roles, "answer": rules.answer_missed_roles}
-            return ClockBreached(**body, roles=_resolve_roles(roles[clock], assignee, rules) if clock in roles else ())
+            return ClockBreached(**body, roles=missed_roles(clock, assignee, rules))
         case EventKind.MET:
             return ClockMet(**body)
         case EventKind.CANCELLED:
             return ClockCancelled(**body)
         case _:
             raise ValueError(f"{event.kind} is not an event of a clock")
+
+
+def missed_roles(clock: ClockName, assignee: Assignee | None, rules: Rules) -> tuple[str, ...]:
+    """The roles that are informed if the clock is missed, `assignee` included. None for the resolution clock, which
+    starts the ladder (docs/rules.md#3-5).
+    """
+    match clock:
+        case "response":
+            return _resolve_roles(rules.response_missed_roles, assignee, rules)
+        case "answer":
+            return _resolve_roles(rules.answer_missed_roles, assignee, rules)
+        case "resolution":
+            return ()
 
 
 def _ladder_event(body: dict[str, Any], event: TimelineEvent, rules: Rules) -> DeadlineEvent:

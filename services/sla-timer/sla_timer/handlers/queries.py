@@ -20,6 +20,7 @@ from sla_timer.domain.compliance import (
     outcome_shares,
 )
 from sla_timer.domain.evaluate import evaluate
+from sla_timer.domain.policy_history import PolicyHistory
 from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.domain.timeline import Timeline
 from sla_timer.errors import UnknownTicketError
@@ -31,9 +32,12 @@ from sla_timer.store.tickets import count_channel_tickets, load_tickets
 
 @dataclass(frozen=True, slots=True)
 class TicketTimeline:
-    """The timeline of a stored ticket. `unconfirmed`: evaluated beyond the watermark, because intake is silent."""
+    """The timeline of a stored ticket, by these policies. `unconfirmed`: evaluated beyond the watermark, because intake
+    is silent.
+    """
 
     record: TicketRecord
+    policies: PolicyHistory
     timeline: Timeline
     evaluated_to: datetime
     accepted_through: datetime | None
@@ -95,6 +99,7 @@ def _evaluate(
     policies = context.policies.history(record.ticket.customer.id)
     return TicketTimeline(
         record=record,
+        policies=policies,
         timeline=evaluate(record.fact_log(policies), policies, micros(evaluated_to)),
         evaluated_to=evaluated_to,
         accepted_through=accepted_through,

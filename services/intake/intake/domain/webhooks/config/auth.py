@@ -4,31 +4,13 @@ The file contains no secrets, only the names of environment variables and files.
 so that one can be rotated without a gap.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from tocsin.yaml_document import Name, YamlModel, field_error
+from tocsin.yaml_document import Name, ReadSecret, SecretLocation, YamlModel, field_error
 
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$", examples=["TOCSIN_HOOK_CONNECTWISE"])]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$", examples=["X-Hub-Signature"])]
-
-
-class SecretLocation(YamlModel):
-    """One secret: an environment variable, or the content of a file without surrounding white space."""
-
-    secret_env: Variable | None = None
-    secret_file: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.secret_env is None) == (self.secret_file is None):
-            raise field_error((), None, "must name one secret; write either secret_env or secret_file")
-        return self
-
-
-ReadSecret = Callable[[SecretLocation], bytes | None]
-"""Reads a secret; None if it is missing or empty."""
 
 
 class Signature(YamlModel):

@@ -1,8 +1,8 @@
 """The URLs that mails link to."""
 
 import pytest
-from notifier.domain.links import page_template, public_url, ticket_page
 from support.notifier_events import ticket
+from tocsin.links import page_template, public_url, ticket_page
 
 PSA = {"connectwise": "https://psa.example.com/t/{external_id}?id={ticket_id}"}
 

@@ -1,4 +1,4 @@
-"""The pages that a mail links to: the acknowledgement, and the ticket in its own tool. Pure."""
+"""The pages that mails and other pages link to: the base URL of ours, and the ticket in its own tool. Pure."""
 
 import re
 from collections.abc import Mapping
