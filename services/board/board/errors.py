@@ -2,7 +2,9 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
-└── TicketNotOnBoardError    no ticket with this id is in the read model
+├── TicketNotOnBoardError    no ticket with this id is in the read model
+├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+└── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 """
 
 
@@ -16,3 +18,11 @@ class UpstreamError(BoardError):
 
 class TicketNotOnBoardError(BoardError):
     """No ticket with this id has arrived in the read model."""
+
+
+class LoginRequiredError(BoardError):
+    """A page was requested without a valid session, API key or headers of a trusted proxy."""
+
+
+class InvalidSessionError(BoardError):
+    """The cookie is not a session that we signed, or the session has expired."""
