@@ -13,7 +13,7 @@ from sla_timer.api.outcome_schemas import OutcomeListResponse
 from support.fake_timer import moment, numbered_fact
 from support.random_stories import random_story
 from support.servers import MakeDatabase
-from support.stories import changed_policy
+from support.stories import at, changed_policy
 from support.timer_world import TimerWorld, events, facts_of, fields_of, imported, timer_world
 
 OPENED = numbered_fact(1, "opened", "06-08 13:00", severity=1)
@@ -110,6 +110,7 @@ async def test_the_list_is_filtered_as_compliance_is(world: TimerWorld) -> None:
 async def test_silence_voiding_and_a_missing_watermark_are_stated(world: TimerWorld) -> None:
     silent = [OPENED, numbered_fact(2, "resolved", "06-12 13:00")]
     await world.receive(*events("SR-1", silent))
+    assert (await world.get("/v1/outcomes", query=ALL_TIME))["complete_through"] is None
     early = numbered_fact(2, "responded", "06-08 13:30", "06-08 16:00")
     opened, responded = events("SR-2", [OPENED, early])
     await world.receive(opened)
@@ -119,6 +120,7 @@ async def test_silence_voiding_and_a_missing_watermark_are_stated(world: TimerWo
     await world.receive(*events("SR-3", [late]))
     await world.advance(moment("06-15 13:30"))
     await world.sweep_unconfirmed(moment("06-15 14:30"), confirmed_through=moment("06-15 13:30"))
+    assert (await world.get("/v1/outcomes", query=ALL_TIME))["complete_through"] == at("06-15 13:30")
     found = {(one["external_id"], one["clock"]): one for one in await all_pages(world, ALL_TIME, 500)}
     resolution = found["SR-1", "resolution"]
     assert (resolution["outcome"], resolution["silent"], resolution["net_seconds"]) == ("breached", True, 0.0)

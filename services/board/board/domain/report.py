@@ -27,7 +27,8 @@ class ReportState(StrEnum):
 class Report:
     """The report of a month `[begin, end)` in the policy's zone. `customer` is null for all customers of the tenant.
 
-    `first_month` is the first month with any data, null without any.
+    `first_month` is the first month with any data, null without any. `complete_through` is sla-timer's watermark: no
+    outcome up to it is missing.
     """
 
     month: str
@@ -41,12 +42,18 @@ class Report:
     begin: datetime
     end: datetime
     made_at: datetime
+    complete_through: datetime | None
     state: ReportState
     first_month: str | None
     policy_version: str
     current: MonthNumbers
     previous: MonthNumbers
     misses: tuple[Miss, ...]
+
+    @property
+    def is_final(self) -> bool:
+        """Whether every outcome of the month is decided. Late evidence may still change one."""
+        return self.complete_through is not None and self.complete_through >= self.end
 
     @property
     def is_empty(self) -> bool:
@@ -87,7 +94,7 @@ def remark_sentences(remarks: Remarks) -> Sequence[str]:
         f"{count_words(one.tickets, 'ticket')} of category {one.category.replace('_', ' ')}"
         for one in remarks.excluded_categories
     )
-    said = [
+    return [
         f"{clocks} had an outcome in this month: met, breached or cancelled. A clock counts in the month of its"
         " outcome, with the severity that governed it.",
         f"Cancelled: {remarks.cancelled}. They are neither met nor missed, and have no duration.",
@@ -96,10 +103,9 @@ def remark_sentences(remarks: Remarks) -> Sequence[str]:
         f" ({remarks.voided_breaches} a breach). They count with the outcome that holds now.",
         f"Unconfirmed: {remarks.unconfirmed}. They were decided while intake was silent, and late facts may void them.",
         f"Missed and still running: {remarks.running}. They count as missed, and have no duration yet.",
-        f"Resolved without any response after the deadline for silence: {remarks.silent}. They count as missed, and have"
-        " no duration.",
+        f"Resolved without any response after the deadline for silence: {remarks.silent}. They count as missed, and"
+        " have no duration.",
         f"Due at the start of the work (onboarding, offboarding): {remarks.by_start}. They are left out of the"
         " distribution, which compares with the target.",
         f"Without a resolution target by category: {categories or '0 tickets'}. Only their response counts.",
     ]
-    return said

@@ -14,12 +14,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tocsin.business_time import SECOND
 from tocsin.events import ClockName
 
 from board.domain.report_input import ReportedAverage, ReportedClock, ReportedLadder, ReportedTerms
 from board.domain.slo_page import average_promise, promise
 
 CLOCK_ORDER: Final[Sequence[ClockName]] = ("response", "resolution", "answer")
+_MICROSECOND: Final = timedelta(microseconds=1)
 _SEVERITIES: Final = (1, 2, 3, 4)
 _EDGES: Final = (25, 50, 75, 100, 150, 200)
 """Upper edges of the shares of a target, in percent, each inclusive; the last group is beyond."""
@@ -74,7 +76,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMean:
-    """The mean response time of a channel. `customer`: of a customer with a target of their own; null: of all others."""
+    """The mean response time of a channel. `customer`: that of a customer with their own target; null: of all others."""
 
     channel: str
     customer: str | None
@@ -205,7 +207,7 @@ def month_numbers(
 def _level(clock: ClockName, severity: int | None, target: str, clocks: Sequence[ReportedClock]) -> ServiceLevel:
     outcomes = Counter(one.outcome for one in clocks)
     decided = outcomes["met"] + outcomes["breached"]
-    durations = sorted(one.net for one in clocks if one.has_duration)
+    durations = sorted(one.net // _MICROSECOND for one in clocks if one.has_duration)
     others = {one.target for one in clocks if one.is_decided} - {target}
     return ServiceLevel(
         clock=clock,
@@ -218,9 +220,9 @@ def _level(clock: ClockName, severity: int | None, target: str, clocks: Sequence
         cancelled=outcomes["cancelled"],
         percent_met=round(100 * outcomes["met"] / decided, 3) if decided else None,
         durations=len(durations),
-        median_seconds=statistics.median(durations).total_seconds() if durations else None,
+        median_seconds=statistics.median(durations) / SECOND if durations else None,
         # The nearest rank, in whole numbers: 90 % of 10 are 9.
-        p90_seconds=durations[-(-len(durations) * 9 // 10) - 1].total_seconds() if durations else None,
+        p90_seconds=durations[-(-len(durations) * 9 // 10) - 1] / SECOND if durations else None,
     )
 
 

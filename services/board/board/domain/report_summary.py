@@ -10,7 +10,7 @@ _ANSWER = "Email answers"
 
 def render_summary(report: Report) -> str:
     """The report in short lines, each ending with a line break: percent met with the month before, means, misses."""
-    lines = [f"Service levels of {report.customer_name or 'all customers'}, {report.title} ({report.zone})"]
+    lines = [f"{report_subject(report)} (months in {report.zone})"]
     if report.state_words:
         lines.append(report.state_words)
     if not report.is_empty:
@@ -23,6 +23,11 @@ def render_summary(report: Report) -> str:
         lines.append(f"Missed targets: {len(report.misses)}")
         lines.append(f"Escalated: {count_words(report.current.escalated_tickets, 'ticket')}")
     return "".join(f"{line}\n" for line in lines)
+
+
+def report_subject(report: Report) -> str:
+    """`Service levels of Acme Logistics, May 2026`; the title of the page as well."""
+    return f"Service levels of {report.customer_name or 'all customers'}, {report.title}"
 
 
 def _levels(current: MonthNumbers, previous: MonthNumbers, before: str) -> list[str]:

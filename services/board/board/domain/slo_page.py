@@ -19,8 +19,8 @@ CLOCKS: Final[Mapping[ClockName, str]] = {
 _PROMISES: Final[Mapping[tuple[ClockName, int], tuple[str, str]]] = {
     ("response", 1): ("1 hour", "1 hour or less"),
     ("response", 2): ("2 hours", "2 hours or less"),
-    ("response", 3): ("1 business day", "6 hours – 1 business day"),  # noqa: RUF001 - the page's own dash
-    ("response", 4): ("1 business day", "8 hours – 1 business day"),  # noqa: RUF001 - the page's own dash
+    ("response", 3): ("1 business day", "6 hours – 1 business day"),
+    ("response", 4): ("1 business day", "8 hours – 1 business day"),
     ("resolution", 1): ("24 hours", "24 hours or less from first response"),
     ("resolution", 2): ("36 hours", "36 hours or less from first response"),
     ("resolution", 3): ("5 business days", "5 business days or less from first response"),

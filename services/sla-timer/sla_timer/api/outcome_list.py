@@ -30,7 +30,7 @@ def parse_cursor(text: str) -> OutcomeKey:
 
 
 async def outcome_page(found: AsyncIterator[DecidedClock], limit: int, *, with_ledger: bool) -> JsonObject:
-    """The body of an OutcomeListResponse, from at least one clock more than `limit`, if there are so many."""
+    """Items and next cursor of an OutcomeListResponse. `found` has a clock more than `limit` if there is another page."""
     items: list[JsonObject] = []
     size, last = 0, None
     async for one in found:

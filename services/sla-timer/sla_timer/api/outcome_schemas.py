@@ -82,12 +82,20 @@ class OutcomeResponse(ClockResponse):
 
 
 class OutcomeListResponse(ResponseModel):
-    """A page of decided clocks. `next_cursor` is null on the last page."""
+    """A page of decided clocks. `next_cursor` is null on the last page.
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"items": [_OUTCOME], "next_cursor": None}]})
+    `complete_through` is the lowest watermark: no outcome up to it is missing. Null while a partition has none.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"items": [_OUTCOME], "next_cursor": None, "complete_through": "2026-06-09T12:30:00.000000Z"}]
+        }
+    )
 
     items: tuple[OutcomeResponse, ...]
     next_cursor: str | None
+    complete_through: Instant | None
 
 
 class TargetResponse(ResponseModel):

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from tocsin.characters import Id
 from tocsin.events import Category, Channel, ClockName, Severity
-from tocsin.instants import InstantInput
+from tocsin.instants import InstantInput, render_instant
 from tocsin.runtime.http.authentication import MayRead
 from tocsin.runtime.http.numbers import DIGITS
 from tocsin.runtime.http.problems import invalid_fields
@@ -16,7 +16,7 @@ from sla_timer.api.outcome_list import CURSOR, outcome_page, parse_cursor
 from sla_timer.api.outcome_schemas import OutcomeListResponse, TermsResponse
 from sla_timer.domain.compliance import ReportFilter
 from sla_timer.handlers.context import TimerContext
-from sla_timer.handlers.outcomes import decided_clocks, terms_in_force
+from sla_timer.handlers.outcomes import complete_through, decided_clocks, terms_in_force
 
 
 def router(context: TimerContext) -> APIRouter:
@@ -71,8 +71,10 @@ def router(context: TimerContext) -> APIRouter:
             category=category,
             historic=historic,
         )
+        through = await complete_through(context)
         found = decided_clocks(context, wanted, begin=begin, end=end, after=after, limit=limit + 1)
-        return JsonResponse(await outcome_page(found, limit, with_ledger=ledger))
+        page = await outcome_page(found, limit, with_ledger=ledger)
+        return JsonResponse(page | {"complete_through": None if through is None else render_instant(through)})
 
     @routes.get("/terms", summary="Get the terms in force", response_description="The terms")
     async def get_terms(

@@ -40,6 +40,18 @@ def terms_in_force(context: TimerContext, *, customer: str | None, at: datetime)
     )
 
 
+async def complete_through(context: TimerContext) -> datetime | None:
+    """The instant up to which every outcome is decided: the lowest watermark, null while a partition has none.
+
+    Load it before the outcomes: it must not be newer. Late evidence may still change an outcome.
+    """
+    async with context.reader.connect() as connection:
+        positions = await OFFSETS.load(connection, TICKETS_TOPIC)
+    watermarks = [position.accepted_through for position in positions.values()]
+    known = [at for at in watermarks if at is not None]
+    return min(known) if known and len(known) == len(watermarks) else None
+
+
 async def decided_clocks(
     context: TimerContext,
     wanted: ReportFilter,
