@@ -76,7 +76,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMean:
-    """The mean response time of a channel. `customer`: that of a customer with their own target; null: of all others."""
+    """The mean response time of a channel. `customer` has a target of their own; null: all others."""
 
     channel: str
     customer: str | None

@@ -30,7 +30,7 @@ def parse_cursor(text: str) -> OutcomeKey:
 
 
 async def outcome_page(found: AsyncIterator[DecidedClock], limit: int, *, with_ledger: bool) -> JsonObject:
-    """Items and next cursor of an OutcomeListResponse. `found` has a clock more than `limit` if there is another page."""
+    """Items and next cursor of an OutcomeListResponse. `found` has a clock more than `limit` if a page follows."""
     items: list[JsonObject] = []
     size, last = 0, None
     async for one in found:
