@@ -2,6 +2,7 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
+├── UnknownCustomerError     sla-timer has no numbers of this customer
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
@@ -21,6 +22,10 @@ class BoardError(Exception):
 
 class UpstreamError(BoardError):
     """Another service did not respond, or not as its API says. It is asked again later."""
+
+
+class UnknownCustomerError(BoardError):
+    """No target of this customer has been decided, and no ticket of a measured channel has arrived."""
 
 
 class TicketNotOnBoardError(BoardError):
