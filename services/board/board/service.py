@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 import httpx
+from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
@@ -14,6 +15,9 @@ from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
 from board.api import machine
+from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
+from board.api.html import static_routes
+from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
@@ -78,9 +82,12 @@ def build(
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [machine.router(MachineContext(runtime.reader, runtime.clock, directory, links))],
+        [static_routes(), machine.router(MachineContext(runtime.reader, runtime.clock, directory, links))],
+        body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
+        free_form=("/login", "/logout"),
         notes={"directory": directory.note},
     )
+    add_access(app, _access(settings, runtime.keys))
     return BoardService(
         runtime=runtime,
         app=app,
@@ -90,4 +97,18 @@ def build(
         handlers=handlers,
         upstream=upstream,
         refresher=refresher,
+    )
+
+
+def _access(settings: Settings, keys: KeyRing) -> Access:
+    secret = settings.board_session_keys
+    return Access(
+        keys=keys,
+        proxies=TrustedProxies(
+            networks=settings.board_proxies,
+            user_header=settings.board_user_header,
+            groups_header=settings.board_groups_header,
+            tenants=settings.board_tenants,
+        ),
+        sessions=SessionSigner(secret.get_secret_value().split(",")) if secret is not None else None,
     )
