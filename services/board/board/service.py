@@ -12,11 +12,14 @@ from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
+from board.api import ticket_page
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.html import static_routes
 from board.api.session import SessionSigner
 from board.handlers.records import Handlers
+from board.handlers.ticket_page import TicketPages
 from board.settings import Settings
 from board.sources.upstream import Upstream
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
@@ -72,10 +75,16 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
+    pages = TicketPages(runtime.reader, upstream)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [static_routes()],
+        [
+            static_routes(),
+            ticket_page.router(pages, runtime.clock, settings.zone, directory.current, settings.ticket_urls or {}),
+        ],
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
     )
@@ -84,6 +93,7 @@ def build(
         runtime=runtime,
         app=app,
         consumers=consumers,
+        prepare=directory.refresh,
         tasks=[refresher.run],
         handlers=handlers,
         upstream=upstream,

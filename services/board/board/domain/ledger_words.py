@@ -94,7 +94,7 @@ def _start(account: ClockAccount, context: LedgerContext, time: PageTime) -> Wor
 
 def _total(account: ClockAccount) -> LedgerLine:
     target = timedelta(seconds=account.target_seconds)
-    return LedgerLine((f"In total {exact_hours(account.counted)} of {exact_hours(target)} are used.",))
+    return LedgerLine((f"In total {exact_hours(account.counted)} of {exact_hours(target)} used.",))
 
 
 def _deadline(account: ClockAccount, context: LedgerContext, time: PageTime) -> LedgerLine:
@@ -118,10 +118,8 @@ class _Reasons:
         """In brackets, or empty."""
         fact = self._by_instant.get(interval.begin)
         if interval.reason == "paused":
-            reason = (
-                fact.reason if fact and fact.reason and fact.type is FactType.PAUSED else "waiting for the customer"
-            )
-            return f" ({reason.replace('_', ' ')})"
+            stated = fact.reason if fact is not None and fact.type is FactType.PAUSED else None
+            return f" ({_PAUSE_REASONS.get(stated, stated)})"
         return f" ({_STOPS[fact.type]})" if fact and _STOPS[fact.type] else ""
 
 
