@@ -11,7 +11,7 @@ from tocsin.lifecycle import in_order
 
 from board.domain.board_ticket import BoardClock, ClockState
 from board.domain.event_words import fact_words
-from board.domain.ledger_words import LedgerContext, LedgerLine, ledger_lines
+from board.domain.ledger_words import LedgerContext, LedgerSentence, ledger_lines
 from board.domain.mail_reasons import MailReason, mail_reasons
 from board.domain.ticket_headline import TicketHeadline, ticket_headline
 from board.domain.ticket_history import HistoryEntry, ticket_history
@@ -55,7 +55,7 @@ class ClockView:
     state: str
     css: str
     summary: Words
-    lines: tuple[LedgerLine, ...]
+    lines: tuple[LedgerSentence, ...]
     notes: tuple[str, ...]
 
 

@@ -135,7 +135,7 @@ def _quiet_stretches(
 
 def _between(begin: datetime, end: datetime, moments: Sequence[datetime]) -> Iterator[Stretch]:
     """The parts of a stretch between moments, with a margin around each moment, so that its mark is beside a break."""
-    margin = (end - begin) / 40
+    margin = min((end - begin) / 40, timedelta(hours=6))
     at = begin
     for moment in (*(moment for moment in moments if begin <= moment <= end), None):
         until = end if moment is None else moment - margin
