@@ -14,10 +14,12 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import ticket_page
+from board.api import machine, ticket_page
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.html import static_routes
 from board.api.session import SessionSigner
+from board.domain.ticket_links import TicketLinks
+from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
 from board.handlers.ticket_page import TicketPages
 from board.settings import Settings
@@ -47,6 +49,9 @@ def build(
     runtime = build_runtime(
         settings, "board", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, consumers=4
     )
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
+    links = TicketLinks(settings.public_url, settings.ticket_urls or {})
     upstream = Upstream(
         sla_timer_url=settings.sla_timer_url,
         escalator_url=settings.escalator_url,
@@ -75,18 +80,19 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
-    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
-    pages = TicketPages(runtime.reader, upstream)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
         [
             static_routes(),
-            ticket_page.router(pages, runtime.clock, settings.zone, directory.current, settings.ticket_urls or {}),
+            ticket_page.router(
+                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
+            ),
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
         ],
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
+        notes={"directory": directory.note},
     )
     add_access(app, _access(settings, runtime.keys))
     return BoardService(

@@ -1,7 +1,7 @@
 """`GET /tickets/{ticket_id}`: what happened to a ticket, who was mailed and why, and what comes next."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -9,13 +9,13 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Response
 from tocsin.directory import Directory
 from tocsin.events import parse_uuid
-from tocsin.links import ticket_page
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.process.clock import TimeSource
 
 from board.api.access import CurrentViewer
 from board.api.html import html_response, render
 from board.api.page_route import page_router
+from board.domain.ticket_links import TicketLinks
 from board.domain.ticket_view import ticket_view
 from board.domain.time_words import PageTime
 from board.errors import TicketNotOnBoardError
@@ -29,9 +29,9 @@ def router(
     clock: TimeSource,
     zone: ZoneInfo,
     directory: Callable[[], Directory | None],
-    ticket_urls: Mapping[str, str],
+    links: TicketLinks,
 ) -> APIRouter:
-    """The route of the page. `ticket_urls` are the templates of the tools' pages, by source."""
+    """The route of the page."""
     routes = page_router()
 
     @routes.get("/tickets/{ticket_id}")
@@ -41,7 +41,7 @@ def router(
         except TicketNotOnBoardError:
             raise _UNKNOWN from None
         time = PageTime(zone, clock.now())
-        view = await asyncio.to_thread(ticket_view, story, time, ticket_page(ticket_urls, story.ticket.ticket))
+        view = await asyncio.to_thread(ticket_view, story, time, links.tool_page(story.ticket.ticket))
         return html_response(render("ticket.html.j2", viewer=viewer, section=None, view=view))
 
     return routes
