@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import machine, ticket_page
+from board.api import machine, on_call_page, ticket_page
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.html import static_routes
 from board.api.session import SessionSigner
@@ -88,6 +88,7 @@ def build(
             ticket_page.router(
                 TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
             ),
+            on_call_page.router(directory, runtime.clock, settings.zone),
             machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
         ],
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},

@@ -78,7 +78,7 @@ def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) 
         since = time.full(account.listed_to)
         words: Words = (f"{exact_hours(rest)} counted after ", since, ", in more stretches than are listed here.")
         lines.append(LedgerSentence(words, rest))
-    lines.append(_total(account))
+    lines.append(_total(account, context))
     lines.append(_deadline(account, context, time))
     return lines
 
@@ -92,7 +92,9 @@ def _start(account: ClockAccount, context: LedgerContext, time: PageTime) -> Wor
     return (begins, time.full(account.started_at), target)
 
 
-def _total(account: ClockAccount) -> LedgerSentence:
+def _total(account: ClockAccount, context: LedgerContext) -> LedgerSentence:
+    if context.provisional:
+        return LedgerSentence((f"In total {exact_hours(account.counted)} since the opening.",))
     target = timedelta(seconds=account.target_seconds)
     return LedgerSentence((f"In total {exact_hours(account.counted)} of {exact_hours(target)} used.",))
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from tocsin.events import DeliveryEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
 from board.domain.ticket_history import MAIL_KINDS, MAIL_NAMES, EntryKind
-from board.domain.ticket_story import TicketStory, role_title
+from board.domain.ticket_story import TicketStory
 from board.domain.time_words import Moment, PageTime, Words
 
 _TICKET_ROLES: Final[Mapping[str, str]] = {
@@ -153,7 +153,7 @@ def _escalation(notify: Notify, time: PageTime) -> Words:
     interval = ""
     if notify.told_before and notify.interval:
         before = notify.told_before[-1].tier.number
-        interval = f" Tier {before} was notified before it; a tier follows every {notify.interval}."
+        interval = f" Tier {before} was notified before it; the tiers are {notify.interval} apart."
     if notify.reason == "explicit":
         by = f" by {notify.requested_by}" if notify.requested_by else ""
         stated = f": {notify.requested_reason}" if notify.requested_reason else ""
@@ -241,7 +241,7 @@ def _unsent(story: TicketStory, time: PageTime) -> Iterator[MailReason]:
         if ended is not None:
             state = (f"Not sent, because {_CANCELLED[ended.reason]} ", time.when(ended.at), ".")
         who = _TICKET_ROLES.get(notify.role)
-        title = notify.role_title or role_title(notify.role)
+        title = notify.role_title
         reader = f"the {notify.role} of the ticket" if who else title
         why = f"The person who {who}." if who else f"For whoever holds the role {title} when it is sent."
         yield MailReason(

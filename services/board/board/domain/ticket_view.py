@@ -129,7 +129,7 @@ def _drawing_words(story: TicketStory, entries: Sequence[HistoryEntry], time: Pa
 def _days(entries: Sequence[HistoryEntry], time: PageTime) -> list[HistoryDay]:
     by_day = groupby(entries, key=lambda entry: time.local(entry.at).date())
     return [
-        HistoryDay(time.date_words(day), tuple((time.clock(entry.at), entry) for entry in of_day))
+        HistoryDay(time.date_words(day), tuple((time.minute(entry.at), entry) for entry in of_day))
         for day, of_day in by_day
     ]
 

@@ -76,6 +76,10 @@ class PageTime:
             words += f" {local:%Z}"
         return Moment(at, words)
 
+    def minute(self, at: datetime) -> Moment:
+        """`16:00`: as `clock`, without seconds."""
+        return Moment(at, self.clock(at.replace(second=0, microsecond=0)).words)
+
     def instant(self, at: datetime) -> Moment:
         """`16:00` today, `yesterday 16:00`, `tomorrow 16:00`, otherwise `Friday 5 June 16:00`."""
         day = self._near_day(at)
