@@ -10,6 +10,8 @@ from tocsin.links import page_template, public_url
 from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
+PublicUrl = Annotated[str, AfterValidator(public_url)]
+
 
 class Settings(ServiceSettings, CalendarSettings):
     """The service's README describes every setting."""
@@ -21,7 +23,7 @@ class Settings(ServiceSettings, CalendarSettings):
     escalator_url: str = "http://127.0.0.1:8082"
     upstream_keys: Json[dict[str, SecretStr]]
     """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
-    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    public_url: PublicUrl | None = None
     """The base URL of the pages, for links to them."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
