@@ -50,6 +50,8 @@ CALLS = {
         "post /v1/clocks",
         "post /v1/simulate",
         "get /v1/compliance",
+        "get /v1/outcomes",
+        "get /v1/terms",
     },
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation", "post /v1/ladders"},
     "notifier": {

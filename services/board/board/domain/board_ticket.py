@@ -78,10 +78,10 @@ class BoardClock:
     counted: timedelta
     evaluated_to: datetime
     remaining: tuple[Stretch, ...]
-    missed_roles: tuple[str, ...] = ()
-    """The roles that are informed if it is missed. None for the resolution clock, which starts the ladder."""
     further: timedelta = timedelta(0)
     """The time left after the last of `remaining`, of which sla-timer lists at most 100."""
+    missed_roles: tuple[str, ...] = ()
+    """The roles that are informed if it is missed. None for the resolution clock, which starts the ladder."""
 
     @property
     def is_open(self) -> bool:

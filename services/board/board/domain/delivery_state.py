@@ -1,6 +1,8 @@
 """Which of two events of a delivery is the later one, and who was mailed last. Pure."""
 
 from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
 
 from tocsin.events import DeliveryEvent
 
@@ -16,9 +18,9 @@ def latest_event(events: Iterable[DeliveryEvent]) -> DeliveryEvent:
     return max(events, key=_progress)
 
 
-def _progress(event: DeliveryEvent) -> tuple[int, int]:
+def _progress(event: DeliveryEvent) -> tuple[int, int, datetime, UUID]:
     rank = 0 if event.state == "deferred" else 2 if event.state == "bounced" else 1
-    return event.attempts, rank
+    return event.attempts, rank, event.at, event.event_id
 
 
 def last_mail(deliveries: Iterable[DeliveryEvent]) -> LastMail | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from tocsin.events import Acknowledgement, Tier
@@ -18,6 +18,9 @@ from board.domain.board_ticket import (
 
 JsonObject = Mapping[str, Any]
 
+_PROGRESS: Final = {"accepted_through", "told_to", "clocks"}
+_CLOCK_PROGRESS: Final = {"gross_seconds", "net_seconds", "remaining", "remaining_seconds", "remaining_truncated"}
+
 
 def read_clocks(item: JsonObject) -> tuple[BoardClock, ...]:
     """The clocks in an item of sla-timer's `POST /v1/clocks`."""
@@ -26,8 +29,18 @@ def read_clocks(item: JsonObject) -> tuple[BoardClock, ...]:
 
 
 def read_tiers(item: JsonObject) -> tuple[Tier, ...]:
-    """The tiers of the policy's ladder, in an item of sla-timer's `POST /v1/clocks`."""
-    return tuple(map(Tier.model_validate, item["tiers"]))
+    """The policy's ladder in an item of sla-timer's `POST /v1/clocks`."""
+    return tuple(Tier(number=tier["number"], role=tier["role"], title=tier["title"]) for tier in item["tiers"])
+
+
+def is_same_evaluation(before: JsonObject, after: JsonObject) -> bool:
+    """Whether two items of sla-timer's `POST /v1/clocks` differ only in the instant to which they were evaluated."""
+    return _without_progress(before) == _without_progress(after)
+
+
+def _without_progress(item: JsonObject) -> JsonObject:
+    clocks = [{name: clock[name] for name in clock.keys() - _CLOCK_PROGRESS} for clock in item["clocks"]]
+    return {name: item[name] for name in item.keys() - _PROGRESS} | {"clocks": clocks}
 
 
 def _clock(clock: JsonObject, evaluated_to: datetime) -> BoardClock:

@@ -94,10 +94,10 @@ def _board_ticket(row: Row[Any]) -> BoardTicket:
         facts=row.facts,
         historic=row.historic,
         clocks=() if clocks is None else read_clocks(clocks),
+        tiers=() if clocks is None else read_tiers(clocks),
         ladder=None if row.ladder is None else read_ladder(orjson.loads(row.ladder)),
         last_mail=None if row.last_mail is None else _last_mail(row.last_mail),
         version=row.version,
-        tiers=() if clocks is None else read_tiers(clocks),
     )
 
 

@@ -14,7 +14,8 @@ from tocsin.runtime.http.rate_limit import FailedAuthLimiter, KeyRateLimiter
 
 UNAUTHORIZED: Final = "Send `Authorization: Bearer KEY` with a valid API key."
 _EXPIRED: Final = "This API key has expired. Ask your administrator for a new one."
-_bearer = HTTPBearer(auto_error=False, description="An API key of keys.yaml")
+bearer: Final = HTTPBearer(auto_error=False, description="An API key of keys.yaml")
+"""The dependency that reads the key of a request, None if there is none."""
 
 
 def add_authentication(app: FastAPI, keys: KeyRing) -> None:
@@ -31,7 +32,7 @@ class RequiredScope:
     scope: str
 
     async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
         if credentials is None:
             raise _unauthorized(UNAUTHORIZED, "")
@@ -62,7 +63,7 @@ class RequiredScopeInUrl(RequiredScope):
     async def __call__(
         self,
         request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
         key: Annotated[
             str | None,
             Query(
@@ -91,7 +92,7 @@ async def check_key(dependant: Dependant, request: Request) -> None:
     """Check the request's key as the route's own dependencies do. Does nothing for a route without a key."""
     for each in dependant.dependencies:
         if isinstance(each.call, RequiredScope):
-            await each.call(request, await _bearer(request))
+            await each.call(request, await bearer(request))
         await check_key(each, request)
 
 
