@@ -17,7 +17,7 @@ import orjson
 from board.store.tables import DELIVERIES, TICKETS
 from escalator.service import EscalatorService
 from sqlalchemy import delete
-from tocsin.events import DeliveryEvent, Fact
+from tocsin.events import DeliveryEvent, Fact, Ticket
 from tocsin.runtime.database import bulk
 from tocsin.runtime.http.api_keys import TICKETS_READ, KeyFile, issue, write_keys
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
@@ -66,24 +66,7 @@ class BoardRows:
         headers = {"Authorization": f"Bearer {self.keys[tenant]}"}
         answer = await self.escalator_client.post("/v1/ladders", json=asked, headers=headers)
         ladder = answer.json()["items"][0]["ladder"]
-        assignees = [fact.assignee for fact in facts if fact.assignee is not None]
-        row = {
-            "ticket_id": ticket.ticket_id,
-            "tenant": tenant,
-            "source": ticket.source,
-            "external_id": ticket.external_id,
-            "customer_id": ticket.customer.id,
-            "ticket": ticket.model_dump_json(),
-            "opened": True,
-            "severity": clocks["severity"],
-            "state": state,
-            "is_open": state in ("open", "paused"),
-            "assignee": assignees[-1].name if assignees else None,
-            "facts": len(facts),
-            "last_fact": facts[-1].number,
-            "clocks": orjson.dumps(clocks).decode(),
-            "ladder": None if ladder is None else orjson.dumps(ladder).decode(),
-        }
+        row = board_row(ticket, facts, clocks, ladder, state=state)
         async with self.board.runtime.writer.begin() as connection:
             await connection.execute(delete(TICKETS).where(TICKETS.c.ticket_id == ticket.ticket_id))
             await bulk.insert(connection, TICKETS, [row])
@@ -103,6 +86,35 @@ class BoardRows:
         ]
         async with self.board.runtime.writer.begin() as connection:
             await bulk.insert(connection, DELIVERIES, rows)
+
+
+def board_row(
+    ticket: Ticket,
+    facts: Sequence[Fact],
+    clocks: Mapping[str, Any],
+    ladder: Mapping[str, Any] | None,
+    *,
+    state: str = "open",
+) -> dict[str, Any]:
+    """The row of a ticket with these facts, `clocks` from sla-timer's response, and the `ladder` from escalator's."""
+    assignees = [fact.assignee for fact in facts if fact.assignee is not None]
+    return {
+        "ticket_id": ticket.ticket_id,
+        "tenant": ticket.tenant,
+        "source": ticket.source,
+        "external_id": ticket.external_id,
+        "customer_id": ticket.customer.id,
+        "ticket": ticket.model_dump_json(),
+        "opened": True,
+        "severity": clocks["severity"],
+        "state": state,
+        "is_open": state in ("open", "paused"),
+        "assignee": assignees[-1].name if assignees else None,
+        "facts": len(facts),
+        "last_fact": facts[-1].number,
+        "clocks": orjson.dumps(clocks).decode(),
+        "ladder": None if ladder is None else orjson.dumps(ladder).decode(),
+    }
 
 
 @asynccontextmanager
