@@ -1,6 +1,5 @@
 """`GET /`: the open tickets by time left, in four groups; with `?wall=1` for a screen on the wall."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
@@ -20,10 +19,8 @@ from board.domain.board_page import GROUP_WORDS, Counts, Select, count_tickets, 
 from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.ticket_row import ShownInstant, shown, sort_key
 from board.domain.time_words import PageTime
+from board.workers.freshness import Freshness
 from board.workers.open_tickets import OpenTickets
-
-Staleness = Callable[[], Awaitable[str | None]]
-"""Says in a sentence why and since when the tickets are out of date; None if they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class Board:
     rows: BoardRows
     clock: TimeSource
     zone: ZoneInfo
-    staleness: Staleness
+    freshness: Freshness
 
     async def page(self, tenant: str, query: BoardQuery, *, is_wall: bool) -> BoardPage:
         """The page for the tenant's tickets that the query selects."""
@@ -79,7 +76,7 @@ class Board:
             now_seconds=round(now.timestamp(), 3),
             rate=self.clock.rate,
             zone=times.zone_words,
-            stale=await self.staleness(),
+            stale=self.freshness.problem,
             counts=count_tickets(selected),
             groups=self._groups(selected, now),
             selects=() if is_wall else filter_selects(tuple(known.values()), query.values),

@@ -5,10 +5,15 @@ import math
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from board.domain.board_filter import BoardFilter
 from board.domain.board_ticket import BoardTicket
+from board.store.tickets import load_changed, load_open, load_version
 
 FORGET_SECONDS: Final = 60.0
 """Real seconds without any request, after which the tickets are loaded again: reading the changes would take longer."""
@@ -29,6 +34,25 @@ class TicketSource(Protocol):
 
     async def changed(self, after: int) -> Sequence[BoardTicket]:
         """The tickets of all tenants with a higher version, by version; closed ones too."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseTickets:
+    """The tickets of the read model."""
+
+    reader: AsyncEngine
+
+    async def version(self) -> int:
+        async with self.reader.connect() as connection:
+            return await load_version(connection)
+
+    async def open_tickets(self, tenant: str) -> Sequence[BoardTicket]:
+        async with self.reader.connect() as connection:
+            return await load_open(connection, BoardFilter(tenant))
+
+    async def changed(self, after: int) -> Sequence[BoardTicket]:
+        async with self.reader.connect() as connection:
+            return await load_changed(connection, after)
 
 
 class OpenTickets:
