@@ -4,6 +4,7 @@ BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+├── TooManyWatchersError     the process has as many live pages as it can serve
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 """
 
@@ -26,3 +27,7 @@ class LoginRequiredError(BoardError):
 
 class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
+
+
+class TooManyWatchersError(BoardError):
+    """The process has as many clients of the live updates as it can serve."""

@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import pages
+from board.api import live, pages
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.board_rows import BoardRows
 from board.api.html import static_routes
@@ -25,6 +25,7 @@ from board.settings import Settings
 from board.sources.upstream import Upstream
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from board.workers.freshness import CHECK_SECONDS, Freshness
+from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
 
@@ -83,9 +84,12 @@ def build(
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
+    rows = BoardRows(settings.zone, directory.current)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
+    listeners.append(updates.wake)
     first_page = Board(
         tickets=tickets,
-        rows=BoardRows(settings.zone, directory.current),
+        rows=rows,
         clock=runtime.clock,
         zone=settings.zone,
         freshness=freshness,
@@ -93,7 +97,7 @@ def build(
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [static_routes(), pages.router(first_page)],
+        [static_routes(), pages.router(first_page), live.router(updates)],
         notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
@@ -103,7 +107,7 @@ def build(
         runtime=runtime,
         app=app,
         consumers=consumers,
-        tasks=[refresher.run],
+        tasks=[refresher.run, updates.run],
         prepare=directory.refresh,
         handlers=handlers,
         upstream=upstream,

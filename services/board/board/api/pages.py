@@ -43,6 +43,7 @@ class BoardPage:
     now_seconds: float
     rate: float
     zone: str
+    zone_key: str
     stale: str | None
     counts: Counts
     groups: tuple[GroupView, ...]
@@ -76,6 +77,7 @@ class Board:
             now_seconds=round(now.timestamp(), 3),
             rate=self.clock.rate,
             zone=times.zone_words,
+            zone_key=self.zone.key,
             stale=self.freshness.problem,
             counts=count_tickets(selected),
             groups=self._groups(selected, now),

@@ -41,9 +41,7 @@ class Freshness:
         behind = timedelta(seconds=max((now - since for since in self._failing.values()), default=0.0))
         staleness = self._refresher.staleness
         if behind >= _BEHIND:
-            self.problem = (
-                f"No new events are read since {self._since(behind)}. What you see may be out of date."
-            )
+            self.problem = f"No new events are read since {self._since(behind)}. What you see may be out of date."
         elif staleness is not None and staleness.tickets and staleness.age >= _LATE:
             tickets = "1 ticket has" if staleness.tickets == 1 else f"{staleness.tickets} tickets have"
             self.problem = (
