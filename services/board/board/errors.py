@@ -2,11 +2,19 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
+├── UnknownCustomerError     sla-timer has no numbers of this customer
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
+├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
+├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
+├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
 ├── TooManyWatchersError     the process has as many live pages as it can serve
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
+
+WebhooksFileError            webhooks.yaml is invalid
 """
+
+from tocsin.yaml_document import DocumentError
 
 
 class BoardError(Exception):
@@ -17,8 +25,30 @@ class UpstreamError(BoardError):
     """Another service did not respond, or not as its API says. It is asked again later."""
 
 
+class UnknownCustomerError(BoardError):
+    """No target of this customer has been decided, and no ticket of a measured channel has arrived."""
+
+
 class TicketNotOnBoardError(BoardError):
     """No ticket with this id has arrived in the read model."""
+
+
+class WebhookNotFoundError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("Webhook delivery not found.")
+
+
+class WebhookWaitingError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("This webhook is still being sent. Wait until its state is delivered or failed.")
+
+
+class WebhookTemplateError(BoardError):
+    """A template cannot be used. `str()` names it and says why."""
+
+
+class WebhooksFileError(DocumentError):
+    """webhooks.yaml is invalid."""
 
 
 class LoginRequiredError(BoardError):

@@ -14,12 +14,14 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import live, pages
+from board.api import live, machine, pages
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.board_rows import BoardRows
 from board.api.html import static_routes
 from board.api.pages import Board
 from board.api.session import SessionSigner
+from board.domain.ticket_links import TicketLinks
+from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
 from board.settings import Settings
 from board.sources.upstream import Upstream
@@ -51,6 +53,9 @@ def build(
     runtime = build_runtime(
         settings, "board", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, consumers=4
     )
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
+    links = TicketLinks(settings.public_url, settings.ticket_urls or {})
     upstream = Upstream(
         sla_timer_url=settings.sla_timer_url,
         escalator_url=settings.escalator_url,
@@ -79,8 +84,6 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
-    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
-    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
@@ -97,7 +100,12 @@ def build(
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [static_routes(), pages.router(first_page), live.router(updates)],
+        [
+            static_routes(),
+            pages.router(first_page),
+            live.router(updates),
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+        ],
         notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),

@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
 from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
-from tocsin.links import page_template
+from tocsin.links import page_template, public_url
 from tocsin.runtime.http.public_address import Network, parse_networks
-from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
 SHORTEST_SESSION_KEY: Final = 32
@@ -22,16 +22,23 @@ def _session_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
-class Settings(ServiceSettings, CalendarSettings):
+class UpstreamSettings(ClockSettings):
+    """How the board calls the other services, and the business clock: what the command `report` needs."""
+
+    sla_timer_url: str = "http://127.0.0.1:8081"
+    escalator_url: str = "http://127.0.0.1:8082"
+    upstream_keys: Json[dict[str, SecretStr]]
+    """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+
+
+class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     """The service's README describes every setting."""
 
     port: Port = 8084
     directory: Path
     """The path of directory.yaml, which says who holds a role. Reloaded when it changes."""
-    sla_timer_url: str = "http://127.0.0.1:8081"
-    escalator_url: str = "http://127.0.0.1:8082"
-    upstream_keys: Json[dict[str, SecretStr]]
-    """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    """The base URL of the pages, for links to them."""
     board_session_keys: Annotated[SecretStr, AfterValidator(_session_keys)] | None = None
     """The key that signs sessions and, separated by commas, older keys whose sessions stay valid. If it is missing,
     nobody can sign in with an API key.

@@ -84,3 +84,99 @@ def upgrade() -> None:
         comment="The latest state of each delivery",
     )
     op.create_index("deliveries_ticket_id_idx", "deliveries", ["ticket_id"])
+    _create_webhook_tables()
+
+
+def _create_webhook_tables() -> None:
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("seq", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("delivery_id", sa.Uuid, nullable=False, comment="the webhook-id"),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("endpoint", sa.Text, nullable=False),
+        sa.Column("ticket_id", sa.Uuid, nullable=False),
+        sa.Column("event_id", sa.Uuid, nullable=False),
+        sa.Column("event", sa.Text, nullable=False, comment="`warned`, `breached` ..."),
+        sa.Column("at", INSTANT, nullable=False, comment="business time, of the event"),
+        sa.Column("body", sa.Text, nullable=False, comment="as it is sent, in every attempt"),
+        sa.Column("state", sa.Text, nullable=False, comment="`waiting`, `delivered` or `failed`"),
+        sa.Column(
+            "attempts",
+            sa.Integer,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="counts the claims and fences them",
+        ),
+        sa.Column(
+            "failures",
+            sa.Integer,
+            nullable=False,
+            server_default=sa.text("0"),
+            comment="since it was queued or redelivered",
+        ),
+        sa.Column("is_attempted", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        sa.Column("queued_at", INSTANT, nullable=False, comment="real time, as all below"),
+        sa.Column("give_up_at", INSTANT, nullable=False),
+        sa.Column("ready_at", INSTANT, comment="next attempt, or end of the lease; null: final"),
+        sa.Column("finished_at", INSTANT),
+        sa.Column("status", sa.SmallInteger, comment="of the last response"),
+        sa.Column("problem", sa.Text, comment="why there was no response"),
+        sa.UniqueConstraint("delivery_id", name="webhook_deliveries_delivery_id_key"),
+        comment="One event for one endpoint; `rebuild` keeps them",
+    )
+    op.create_index(
+        "webhook_deliveries_ready_idx",
+        "webhook_deliveries",
+        ["tenant", "endpoint", "ready_at"],
+        postgresql_where=sa.text("ready_at IS NOT NULL"),
+    )
+    op.create_index(
+        "webhook_deliveries_first_idx",
+        "webhook_deliveries",
+        ["tenant", "endpoint", "ticket_id", "seq"],
+        postgresql_where=sa.text("ready_at IS NOT NULL AND NOT is_attempted"),
+    )
+    op.create_index("webhook_deliveries_tenant_idx", "webhook_deliveries", ["tenant", "seq"])
+    op.create_index("webhook_deliveries_ticket_idx", "webhook_deliveries", ["ticket_id", "seq"])
+    op.create_index(
+        "webhook_deliveries_finished_idx",
+        "webhook_deliveries",
+        ["finished_at"],
+        postgresql_where=sa.text("ready_at IS NULL"),
+    )
+    op.create_table(
+        "webhook_attempts",
+        sa.Column(
+            "delivery_id",
+            sa.Uuid,
+            sa.ForeignKey(
+                "webhook_deliveries.delivery_id", name="webhook_attempts_delivery_id_fkey", ondelete="CASCADE"
+            ),
+            primary_key=True,
+        ),
+        sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("started_at", INSTANT, nullable=False, comment="real time"),
+        sa.Column("ended_at", INSTANT, comment="null: in progress, or interrupted and repeated"),
+        sa.Column("status", sa.SmallInteger),
+        sa.Column("problem", sa.Text, comment="why there was no response"),
+        sa.Column("response", sa.Text, comment="the beginning of its body"),
+        comment="Every attempt to send a webhook",
+    )
+    op.create_table(
+        "webhook_endpoints",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("endpoint", sa.Text, primary_key=True),
+        sa.Column("since", INSTANT, nullable=False, comment="business time: earlier events are not sent"),
+        sa.Column("failures", sa.Integer, nullable=False, server_default=sa.text("0"), comment="in a row"),
+        sa.Column("failing_since", INSTANT, comment="real time, as below"),
+        sa.Column("paused_until", INSTANT),
+        sa.Column("gone_url", sa.Text, comment="a digest of the URL that responded 410: nothing is sent there"),
+        comment="Every endpoint that webhooks.yaml ever had, and how it stands",
+    )
+    op.create_table(
+        "webhook_floors",
+        sa.Column("topic", sa.Text, primary_key=True),
+        sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("next_offset", sa.BigInteger, nullable=False),
+        comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
+    )
