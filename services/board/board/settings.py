@@ -4,14 +4,31 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Json, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
+from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
-from tocsin.links import page_template
-from tocsin.runtime.process.settings import CalendarSettings, Port, ServiceSettings
+from tocsin.links import page_template, public_url
+from tocsin.runtime.http.public_address import Network, parse_networks
+from tocsin.runtime.process.settings import CalendarSettings, EnvironmentSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
 
-class Settings(ServiceSettings, CalendarSettings):
+class WebhookSettings(EnvironmentSettings):
+    """The settings of outgoing webhooks, and of the commands about them."""
+
+    webhooks: Path | None = None
+    """webhooks.yaml; without it no webhooks are sent. Reloaded when it changes."""
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(parse_networks)] = ()
+    """The networks, beside the public internet, that webhooks may be sent to."""
+    webhook_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long webhooks are kept after they were delivered or have failed."""
+    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    """The base URL of the board's pages, for links in webhooks and mails."""
+    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
+    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
+
+
+class Settings(ServiceSettings, CalendarSettings, WebhookSettings):
     """The service's README describes every setting."""
 
     port: Port = 8084
@@ -23,8 +40,6 @@ class Settings(ServiceSettings, CalendarSettings):
     """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
-    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
-    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
 
     @property
     def zone(self) -> ZoneInfo:

@@ -59,7 +59,6 @@ class WebhookQueue:
         loaded = self.file.current()
         if not loaded.webhooks.endpoints:
             return
-        await self.add_endpoints(connection, loaded)
         occurrences = await self._occurrences(connection, received)
         wanted = [
             (endpoint, occurrence)
@@ -69,7 +68,12 @@ class WebhookQueue:
         ]
         if not wanted:
             return
-        since = await load_since(connection)
+        since = dict(await load_since(connection))
+        new: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
+        if new := [key for key in new if key not in since]:
+            # They get the events from now on.
+            await add_endpoints(connection, new, self.clock.now())
+            since |= dict.fromkeys(new, self.clock.now())
         now = await clock_timestamp(connection)
         rows = [
             self._row(loaded, endpoint, occurrence, now)
@@ -78,11 +82,6 @@ class WebhookQueue:
         ]
         if await add_webhooks(connection, rows):
             on_commit(connection, self.wake)
-
-    async def add_endpoints(self, connection: AsyncConnection, loaded: LoadedWebhooks) -> None:
-        """Store the endpoints that are new in the file: they get the events from now on."""
-        keys: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
-        await add_endpoints(connection, keys, self.clock.now())
 
     async def _occurrences(
         self, connection: AsyncConnection, received: Sequence[Received]
