@@ -50,6 +50,8 @@ CALLS = {
         "post /v1/clocks",
         "post /v1/simulate",
         "get /v1/compliance",
+        "get /v1/outcomes",
+        "get /v1/terms",
     },
     "escalator": {"get /v1/escalations", "get /v1/tickets/{ticket_id}/escalation", "post /v1/ladders"},
     "notifier": {
@@ -62,6 +64,7 @@ CALLS = {
         "get /v1/on-call",
         "get /v1/on-call/calendar.ics",
     },
+    "board": set(),
 }
 ERRORS_OF_THEIR_OWN = {
     "post /v1/tickets": ("409",),

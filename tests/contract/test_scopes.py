@@ -35,6 +35,8 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "post /v1/clocks": TICKETS_READ,
         "post /v1/simulate": TICKETS_READ,
         "get /v1/compliance": TICKETS_READ,
+        "get /v1/outcomes": TICKETS_READ,
+        "get /v1/terms": TICKETS_READ,
     },
     "escalator": {
         "get /v1/escalations": TICKETS_READ,
@@ -52,6 +54,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "get /v1/on-call": TICKETS_READ,
         "get /v1/on-call/calendar.ics": TICKETS_READ,
     },
+    "board": {},
 }
 
 

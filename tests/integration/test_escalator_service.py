@@ -241,6 +241,10 @@ async def test_the_list_is_filtered_paged_and_limited_to_the_callers_tenant(worl
     assert await names(customer="acme") == ids(1, 3)
     assert await names(tier=3) == ids(0)
     assert await names(state="ended") == ids(1)
+    second = {"step_from": render_instant(START + HOUR), "step_to": render_instant(START + 2 * HOUR)}
+    assert await names(**second) == await names(step_from=second["step_from"]) == ids(0)
+    assert await names(step_to=second["step_from"]) == ids(0, 1, 2, 3, 4)
+    assert await names(step_to=render_instant(START)) == set()
     assert await names(ticket_id=timers[4].ticket.ticket_id) == ids(4)
     assert await names(ticket_id=theirs.ticket.ticket_id) == set()
     assert await names(tenant="other") == {str(theirs.ticket.ticket_id)}

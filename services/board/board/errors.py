@@ -2,10 +2,13 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
+├── UnknownCustomerError     sla-timer has no numbers of this customer
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
-└── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+└── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
 WebhooksFileError            webhooks.yaml is invalid
 """
@@ -19,6 +22,10 @@ class BoardError(Exception):
 
 class UpstreamError(BoardError):
     """Another service did not respond, or not as its API says. It is asked again later."""
+
+
+class UnknownCustomerError(BoardError):
+    """No target of this customer has been decided, and no ticket of a measured channel has arrived."""
 
 
 class TicketNotOnBoardError(BoardError):
@@ -41,3 +48,11 @@ class WebhookTemplateError(BoardError):
 
 class WebhooksFileError(DocumentError):
     """webhooks.yaml is invalid."""
+
+
+class LoginRequiredError(BoardError):
+    """A page was requested without a valid session, API key or headers of a trusted proxy."""
+
+
+class InvalidSessionError(BoardError):
+    """The cookie is not a session that we signed, or the session has expired."""

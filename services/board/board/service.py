@@ -1,36 +1,37 @@
 """Builds the board from its settings: the only place that constructs anything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
 
+import httpx
+from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import webhook_deliveries
-from board.domain.webhooks.body import WebhookLinks
+from board.api import machine, webhook_deliveries
+from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
+from board.api.html import static_routes
+from board.api.session import SessionSigner
+from board.domain.ticket_links import TicketLinks
+from board.handlers.machine_queries import MachineContext
+from board.handlers.records import Handlers
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
 from board.settings import Settings
+from board.sources.upstream import Upstream
 from board.sources.webhook_request import WebhookClient
 from board.sources.webhooks_file import WebhooksFile
-from board.store.tables import DEAD_LETTERS, KEY_USES, OUTBOX
+from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from board.workers.refresher import OnChange, Refresher
 from board.workers.webhook_sender import WebhookSender
 
-
-def build(settings: Settings, clock: TimeSource | None = None) -> Service:
-    """The service; `clock` replaces the one of the settings."""
-    runtime = build_runtime(
-        settings, "board", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, consumers=4
-    )
-    webhooks = _build_webhooks(runtime, settings)
-    app = runtime.create_app(
-        "Open tickets, their deadlines, and reports.",
-        [],
-        [webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake)],
-        notes={"webhooks": webhooks.file.note},
-    )
-    return Service(runtime=runtime, app=app, tasks=[webhooks.sender.run])
+_MEASURE_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,103 @@ class OutgoingWebhooks:
     sender: WebhookSender
 
 
-def _build_webhooks(runtime: Runtime, settings: Settings) -> OutgoingWebhooks:
+@dataclass(frozen=True, kw_only=True)
+class BoardService(Service):
+    """The board, built and not started."""
+
+    handlers: Handlers
+    upstream: Upstream
+    refresher: Refresher
+    webhooks: OutgoingWebhooks
+
+
+def build(
+    settings: Settings,
+    clock: TimeSource | None = None,
+    *,
+    transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
+) -> BoardService:
+    """The service; `clock` replaces the one of the settings, `transports` the connections to other services by name."""
+    runtime = build_runtime(
+        settings, "board", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, consumers=4
+    )
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
+    links = TicketLinks(settings.public_url, settings.ticket_urls or {})
+    upstream = Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
+    )
+    listeners: list[OnChange] = []
+    webhooks = _build_webhooks(runtime, settings, links)
+    handlers, refresher = Handlers(webhooks.queue), Refresher(runtime.side_writer, upstream, listeners)
+
+    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        if handlers.take_changes():
+            refresher.wake()
+            for act in listeners:
+                act()
+        return dict.fromkeys(watermarks)  # nothing waits for a watermark
+
+    consumers = [
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
+        for topic, on_batch in (
+            (TICKETS_TOPIC, handlers.on_tickets),
+            (DEADLINES_TOPIC, handlers.on_deadlines),
+            (ESCALATIONS_TOPIC, handlers.on_escalations),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
+        )
+    ]
+    runtime.scheduler.every(
+        _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
+    )
+    app = runtime.create_app(
+        "Open tickets, their deadlines, and reports.",
+        consumers,
+        [
+            static_routes(),
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+            webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
+        ],
+        body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
+        free_form=("/login", "/logout"),
+        notes={"directory": directory.note, "webhooks": webhooks.file.note},
+    )
+    add_access(app, _access(settings, runtime.keys))
+    return BoardService(
+        runtime=runtime,
+        app=app,
+        consumers=consumers,
+        prepare=directory.refresh,
+        tasks=[refresher.run, webhooks.sender.run],
+        handlers=handlers,
+        upstream=upstream,
+        refresher=refresher,
+        webhooks=webhooks,
+    )
+
+
+def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) -> OutgoingWebhooks:
     file = WebhooksFile(settings.webhooks)
-    links = WebhookLinks(settings.public_url, settings.ticket_urls or {})
     sender = WebhookSender(runtime.side_writer, file, runtime.clock, WebhookClient(settings.webhook_networks))
     kept_for = timedelta(days=settings.webhook_retention_days)
     scheduler = runtime.scheduler
     scheduler.every(15, lambda: measure(runtime.reader, file), name="webhook_gauges", timeout=15)
     scheduler.every(3600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
     return OutgoingWebhooks(file, WebhookQueue(file, runtime.clock, links, sender.wake_soon), sender)
+
+
+def _access(settings: Settings, keys: KeyRing) -> Access:
+    secret = settings.board_session_keys
+    return Access(
+        keys=keys,
+        proxies=TrustedProxies(
+            networks=settings.board_proxies,
+            user_header=settings.board_user_header,
+            groups_header=settings.board_groups_header,
+            tenants=settings.board_tenants,
+        ),
+        sessions=SessionSigner(secret.get_secret_value().split(",")) if secret is not None else None,
+    )

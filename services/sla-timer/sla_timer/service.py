@@ -16,7 +16,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.policy_file import configured_policy
 
-from sla_timer.api import routes
+from sla_timer.api import outcomes, routes
 from sla_timer.api.problems import add_error_handler
 from sla_timer.errors import PolicyConflictError
 from sla_timer.handlers.context import PolicyCache, TimerContext
@@ -96,7 +96,7 @@ def build(settings: Settings, *, clock: TimeSource | None = None, idle_seconds: 
     app = runtime.create_app(
         "Computes the deadlines of every ticket, publishes them when they are due, and explains each of them.",
         [consumer],
-        [routes.router(context, source_probe)],
+        [routes.router(context, source_probe), outcomes.router(context)],
         body_limits={"/v1/simulate": SIMULATION_BYTES},
     )
     add_error_handler(app)

@@ -153,7 +153,13 @@ def decode(headers: Headers, value: bytes | None) -> Event:
 
 
 def _time(
-    event: TicketOpened | TicketChanged | TicketImported | DeadlineEvent | EscalationEvent | ReportReady | DeliveryEvent,
+    event: TicketOpened
+    | TicketChanged
+    | TicketImported
+    | DeadlineEvent
+    | EscalationEvent
+    | ReportReady
+    | DeliveryEvent,
 ) -> datetime:
     match event:
         case TicketOpened() | TicketChanged():

@@ -1,8 +1,10 @@
 """The commands of `python -m board`."""
 
-import typer
+from tocsin.runtime.process.commands import database_commands
 
 from board.commands import webhooks
+from board.commands.rebuild import rebuild_read_model
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Shows tickets, deadlines and reports.")
+app = database_commands("board", "Shows tickets, deadlines and reports.")
+app.command("rebuild")(rebuild_read_model)
 app.add_typer(webhooks.app, name="webhooks", help="Outgoing webhooks: check the file, test an endpoint.")

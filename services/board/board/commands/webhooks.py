@@ -14,7 +14,7 @@ import typer
 from tocsin.runtime.errors import FileReadError
 from tocsin.runtime.process.settings import load, use_stack_environment
 
-from board.domain.webhooks.body import WebhookLinks
+from board.domain.ticket_links import TicketLinks
 from board.domain.webhooks.config import WebhookEndpoint, Webhooks
 from board.domain.webhooks.delivery import AttemptOutcome
 from board.domain.webhooks.rendering import render_body
@@ -72,7 +72,7 @@ def schema_text() -> str:
 
 async def _send_example(settings: WebhookSettings, loaded: LoadedWebhooks, endpoint: WebhookEndpoint) -> AttemptOutcome:
     occurrence = example_occurrence(endpoint.tenant, datetime.now(UTC), endpoint.events[0])
-    links = WebhookLinks(settings.public_url, settings.ticket_urls or {})
+    links = TicketLinks(settings.public_url, settings.ticket_urls or {})
     try:
         body = render_body(endpoint, loaded.template_of(endpoint), occurrence, links, is_example=True)
     except WebhookTemplateError as error:

@@ -15,11 +15,11 @@ from tocsin.runtime.database.engine import clock_timestamp, on_commit
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 
-from board.domain.webhooks.body import WebhookLinks
+from board.domain.ticket_links import TicketLinks
 from board.domain.webhooks.config import WebhookEndpoint
 from board.domain.webhooks.delivery import GIVE_UP, OutgoingState
 from board.domain.webhooks.occurrence import (
-    KnownTicket,
+    AcknowledgedTicket,
     WebhookOccurrence,
     acknowledged_facts,
     acknowledgement_of,
@@ -48,7 +48,7 @@ class WebhookQueue:
 
     file: WebhooksFile
     clock: TimeSource
-    links: WebhookLinks
+    links: TicketLinks
     wake: Callable[[], None]
 
     async def queue(self, connection: AsyncConnection, received: Sequence[Received]) -> None:
@@ -142,7 +142,7 @@ def _acknowledged(received: Received) -> Iterator[tuple[UUID, Fact]]:
 
 async def _load_tickets(
     connection: AsyncConnection, acknowledged: Sequence[tuple[UUID, Fact]]
-) -> Mapping[UUID, KnownTicket]:
+) -> Mapping[UUID, AcknowledgedTicket]:
     """The tickets of acknowledgements, from the read model. One that has not arrived there is missing."""
     ids = {ticket_id for ticket_id, _ in acknowledged}
     if not ids:
@@ -154,4 +154,4 @@ async def _load_tickets(
     rows = (await connection.execute(query)).all()
     for missing in ids - {row.ticket_id for row in rows}:
         log.warning("webhook_ticket_unknown", ticket_id=str(missing))
-    return {row.ticket_id: KnownTicket(Ticket.model_validate_json(row.ticket), row.severity) for row in rows}
+    return {row.ticket_id: AcknowledgedTicket(Ticket.model_validate_json(row.ticket), row.severity) for row in rows}

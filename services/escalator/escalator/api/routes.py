@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.characters import Id
 from tocsin.events import UuidInput
 from tocsin.events import ticket_id as id_of
+from tocsin.instants import InstantInput
 from tocsin.runtime.http.authentication import MayRead
 from tocsin.runtime.http.external_ticket import ExternalTicket
 from tocsin.runtime.http.numbers import DIGITS
@@ -62,16 +63,22 @@ def router(reader: AsyncEngine, directory: DirectoryFile) -> APIRouter:
             Query(description="Only ladders that last notified this tier"),
         ] = None,
         state: Annotated[LadderState | None, Query(description="Only ladders in this state")] = None,
+        step_from: Annotated[
+            InstantInput | None, Query(description="Only ladders with a step then or later that is not voided")
+        ] = None,
+        step_to: Annotated[InstantInput | None, Query(description="Only ladders with a step before then")] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="Largest number of items"), DIGITS] = 100,
         cursor: Annotated[
             str | None, Query(pattern=r"^[1-9][0-9]{0,17}$", description="`next_cursor` of the previous page")
         ] = None,
     ) -> LadderListResponse:
-        """Ladder runs, newest first. A ticket has one for each run in each cycle. Request further pages with
-        `next_cursor` until it is null.
+        """Ladder runs, newest first. A ticket has one for each run in each cycle. `step_from` and `step_to` must hold
+        for the same step. Request further pages with `next_cursor` until it is null.
         """
         before = int(cursor) if cursor is not None else None
-        filters = LadderFilter(caller.tenant, ticket_id, customer, tier, state, before)
+        filters = LadderFilter(
+            caller.tenant, ticket_id, customer, tier, state, step_from=step_from, step_to=step_to, before=before
+        )
         async with reader.connect() as connection:
             rows = await list_ladders(connection, filters, limit + 1)
             escalations = await load_escalations(connection, {row.ticket_id for row in rows})

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, Text, case, func, select
+from sqlalchemy import ColumnElement, Select, Text, case, exists, func, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import Customer
@@ -13,18 +14,23 @@ from tocsin.runtime.database.bulk import among
 
 from escalator.domain.tiers import LadderState, RunKey
 from escalator.errors import LadderNotFoundError
-from escalator.store.tables import LADDERS, TICKETS
+from escalator.store.tables import LADDERS, STEPS, TICKETS
 
 
 @dataclass(frozen=True, slots=True)
 class LadderFilter:
-    """Selects ladder runs of a tenant; a field that is None does not filter. `before` is the position in a cursor."""
+    """Selects ladder runs of a tenant; a field that is None does not filter. `before` is the position in a cursor.
+
+    `step_from` and `step_to` select runs with a step in `[step_from, step_to)` that is not voided.
+    """
 
     tenant: str
     ticket_id: UUID | None = None
     customer_id: str | None = None
     tier: int | None = None
     state: LadderState | None = None
+    step_from: datetime | None = None
+    step_to: datetime | None = None
     before: int | None = None
 
 
@@ -66,9 +72,21 @@ async def list_ladders(connection: AsyncConnection, filters: LadderFilter, limit
     }
     query = _LADDER_ROWS.where(TICKETS.c.tenant == filters.tenant)
     query = query.where(*(column == value for column, value in wanted.items() if value is not None))
+    if filters.step_from is not None or filters.step_to is not None:
+        query = query.where(_has_step(filters.step_from, filters.step_to))
     if filters.before is not None:
         query = query.where(LADDERS.c.position < filters.before)
     return await _fetch(connection, query.order_by(LADDERS.c.position.desc()).limit(limit))
+
+
+def _has_step(begin: datetime | None, end: datetime | None) -> ColumnElement[bool]:
+    s = STEPS.c
+    of_run = exists().where(
+        s.ticket_id == LADDERS.c.ticket_id, s.cycle == LADDERS.c.cycle, s.run == LADDERS.c.run, ~s.voided
+    )
+    if begin is not None:
+        of_run = of_run.where(s.at >= begin)
+    return of_run if end is None else of_run.where(s.at < end)
 
 
 async def current_ladder(connection: AsyncConnection, tenant: str, *, ticket_id: UUID) -> LadderRow:

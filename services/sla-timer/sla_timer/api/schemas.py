@@ -30,7 +30,7 @@ _RESPONSE_CLOCK: Final[dict[str, Any]] = {
     "gross_seconds": 600.0,
     "net_seconds": 600.0,
 }
-_RESOLUTION_CLOCK: Final[dict[str, Any]] = {
+RESOLUTION_CLOCK_EXAMPLE: Final[dict[str, Any]] = {
     "cycle": 1,
     "clock": "resolution",
     "provisional": False,
@@ -56,7 +56,7 @@ _TIMELINE: Final[dict[str, Any]] = {
     "first_responded_at": _RESPONDED_AT,
     "next_at": "2026-06-09T13:10:00.000000Z",
     "next": "step:2",
-    "clocks": [_RESPONSE_CLOCK, _RESOLUTION_CLOCK],
+    "clocks": [_RESPONSE_CLOCK, RESOLUTION_CLOCK_EXAMPLE],
     "ladder": [{"step": 1, "tier": 1, "at": _DUE_AT, "reason": "resolution_breached"}],
     "exhausted_at": None,
     "events": [
@@ -72,7 +72,7 @@ _TIMELINE: Final[dict[str, Any]] = {
         {"at": _DUE_AT, "type": "ladder.step_due", "cycle": 1, "step": 1, "reason": "resolution_breached"},
     ],
 }
-_LEDGER_ACCOUNT: Final[dict[str, Any]] = {
+LEDGER_ACCOUNT_EXAMPLE: Final[dict[str, Any]] = {
     "cycle": 1,
     "clock": "resolution",
     "started_at": _RESPONDED_AT,
@@ -87,13 +87,13 @@ _LEDGER_ACCOUNT: Final[dict[str, Any]] = {
     "words": f"24 hours from {_RESPONDED_AT}, counted around the clock outside pauses and closed times: due {_DUE_AT}",
 }
 _TICKET_CLOCKS: Final[dict[str, Any]] = _TIMELINE | {
-    "clocks": [clock | {"historic": False, "voided": False} for clock in (_RESPONSE_CLOCK, _RESOLUTION_CLOCK)],
+    "clocks": [clock | {"historic": False, "voided": False} for clock in (_RESPONSE_CLOCK, RESOLUTION_CLOCK_EXAMPLE)],
     "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
     "facts": 2,
     "accepted_through": _UNTIL,
     "told_to": _UNTIL,
     "unconfirmed": False,
-    "ledger": [_LEDGER_ACCOUNT],
+    "ledger": [LEDGER_ACCOUNT_EXAMPLE],
 }
 CLOCKS_EXAMPLE: Final[dict[str, Any]] = {"ticket_ids": [_TICKET_CLOCKS["ticket_id"]]}
 _CURRENT_CLOCKS: Final[dict[str, Any]] = {
@@ -104,7 +104,7 @@ _CURRENT_CLOCKS: Final[dict[str, Any]] = {
         _RESPONSE_CLOCK
         | {"historic": False, "voided": False, "target": "1 hour", "target_seconds": 3600.0, "measure": "elapsed"}
         | {"remaining": [], "remaining_seconds": 0.0, "remaining_truncated": False, "missed_roles": []},
-        _RESOLUTION_CLOCK
+        RESOLUTION_CLOCK_EXAMPLE
         | {"breached_at": None, "outcome": "running", "gross_seconds": 3600.0, "net_seconds": 3600.0}
         | {"historic": False, "voided": False, "target": "24 hours", "target_seconds": 86400.0, "measure": "elapsed"}
         | {

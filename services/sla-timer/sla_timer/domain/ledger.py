@@ -3,6 +3,7 @@
 Pure.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -23,10 +24,11 @@ def ledger(timeline: Timeline) -> list[dict[str, Any]]:
 
     Counted and excluded seconds of the intervals add up to the gross time; `truncated` says that some are left out.
     """
-    return [_account(clock, timeline.excluded) for clock in timeline.clocks]
+    return [account(clock, timeline.excluded) for clock in timeline.clocks]
 
 
-def _account(clock: Clock, excluded: Sequence[ExcludedInterval]) -> dict[str, Any]:
+def account(clock: Clock, excluded: Sequence[ExcludedInterval], limit: int = LIMIT) -> dict[str, Any]:
+    """The account of one clock, as JSON data, with the first `limit` intervals."""
     intervals = _intervals(clock, excluded)
     return {
         "cycle": clock.cycle,
@@ -46,11 +48,19 @@ def _account(clock: Clock, excluded: Sequence[ExcludedInterval]) -> dict[str, An
                 "seconds": (end - begin) / SECOND,
                 "reason": reason,
             }
-            for begin, end, reason in intervals[:LIMIT]
+            for begin, end, reason in intervals[:limit]
         ],
-        "truncated": len(intervals) > LIMIT,
+        "truncated": len(intervals) > limit,
         "words": _words(clock),
     }
+
+
+def durations(clock: Clock, excluded: Sequence[ExcludedInterval]) -> Counter[str]:
+    """The gross time of a clock in microseconds, by `counted`, `paused`, `closed` and `outside business hours`."""
+    total: Counter[str] = Counter()
+    for begin, end, reason in _intervals(clock, excluded):
+        total[reason] += end - begin
+    return total
 
 
 def remaining_json(clock: Clock) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def timeline_summary_json(timeline: Timeline) -> JsonObject:
         "first_responded_at": _optional_instant(timeline.responded_at),
         "next_at": None if next_due is None else render(next_due.at),
         "next": None if next_due is None else _next_name(next_due),
-        "clocks": [_clock_json(clock) for clock in timeline.clocks],
+        "clocks": [clock_json(clock) for clock in timeline.clocks],
         "ladder": [
             # Only the escalator knows which tiers are vacant; here every step is its own tier.
             {"step": event.step, "tier": event.step, "at": render(event.at), "reason": event.reason}
@@ -40,7 +40,8 @@ def timeline_summary_json(timeline: Timeline) -> JsonObject:
     }
 
 
-def _clock_json(clock: Clock) -> JsonObject:
+def clock_json(clock: Clock) -> JsonObject:
+    """A ClockResponse."""
     return {
         "cycle": clock.cycle,
         "clock": clock.name,

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Select, func, literal, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.clock_counts import AT_RISK_SECONDS, MetCount, OpenClockCount, OpenClockState
 from sla_timer.domain.compliance import OutcomeCount, ReportFilter
+from sla_timer.domain.decided_clock import OutcomeKey, StoredOutcome
 from sla_timer.domain.ticket_evaluation import TicketEvaluation
 from sla_timer.store.tables import CLOCKS, TICKETS
 
@@ -104,11 +105,46 @@ async def count_outcomes(
     connection: AsyncConnection, wanted: ReportFilter, *, begin: datetime, end: datetime, zone: str
 ) -> list[OutcomeCount]:
     """The clocks whose outcome lies in `[begin, end)`; months are those of `zone`."""
-    c, t = CLOCKS.c, TICKETS.c
+    c = CLOCKS.c
     month = func.to_char(func.timezone(zone, c.outcome_at), "YYYY-MM").label("month")
-    query = select(c.clock, c.severity, c.customer_id, month, c.state, func.count()).where(
-        c.tenant == wanted.tenant, c.outcome_at >= begin, c.outcome_at < end
-    )
+    columns = (c.clock, c.severity, c.customer_id, month, c.state)
+    query = _with_outcome(select(*columns, func.count()), wanted, begin=begin, end=end)
+    rows = await connection.execute(query.group_by(*columns))
+    return [OutcomeCount(*row) for row in rows]
+
+
+async def list_outcomes(
+    connection: AsyncConnection,
+    wanted: ReportFilter,
+    *,
+    begin: datetime,
+    end: datetime,
+    after: OutcomeKey | None,
+    limit: int,
+) -> list[StoredOutcome]:
+    """At most `limit` outcomes in `[begin, end)`, sorted by their key, from `after` on."""
+    c = CLOCKS.c
+    key = (c.outcome_at, c.ticket_id, c.cycle, c.clock)
+    query = _with_outcome(select(*key, c.severity, c.state, c.historic), wanted, begin=begin, end=end)
+    if after is not None:
+        # The first condition follows from the second; the index needs it.
+        query = query.where(c.outcome_at >= after.outcome_at, tuple_(*key) > tuple_(*map(literal, after)))
+    rows = await connection.execute(query.order_by(*key).limit(limit))
+    return [
+        StoredOutcome(
+            OutcomeKey(row.outcome_at, row.ticket_id, row.cycle, row.clock),
+            severity=row.severity,
+            outcome=ClockOutcome(row.state),
+            historic=row.historic,
+        )
+        for row in rows
+    ]
+
+
+def _with_outcome(query: Select[Any], wanted: ReportFilter, *, begin: datetime, end: datetime) -> Select[Any]:
+    """The query, with the clocks that the filter selects and whose outcome lies in `[begin, end)`."""
+    c, t = CLOCKS.c, TICKETS.c
+    query = query.where(c.tenant == wanted.tenant, c.outcome_at >= begin, c.outcome_at < end)
     own = {
         c.customer_id: wanted.customer,
         c.severity: wanted.severity,
@@ -121,5 +157,4 @@ async def count_outcomes(
     for column, value in (own | of_ticket).items():
         if value is not None:
             query = query.where(column == value)
-    rows = await connection.execute(query.group_by(c.clock, c.severity, c.customer_id, month, c.state))
-    return [OutcomeCount(*row) for row in rows]
+    return query

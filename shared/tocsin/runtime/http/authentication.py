@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -14,7 +14,8 @@ from tocsin.runtime.http.rate_limit import FailedAuthLimiter, KeyRateLimiter
 
 UNAUTHORIZED: Final = "Send `Authorization: Bearer KEY` with a valid API key."
 _EXPIRED: Final = "This API key has expired. Ask your administrator for a new one."
-_bearer = HTTPBearer(auto_error=False, description="An API key of keys.yaml")
+bearer: Final = HTTPBearer(auto_error=False, description="An API key of keys.yaml")
+"""The dependency that reads the key of a request, None if there is none."""
 
 
 def add_authentication(app: FastAPI, keys: KeyRing) -> None:
@@ -31,7 +32,7 @@ class RequiredScope:
     scope: str
 
     async def __call__(
-        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        self, request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
     ) -> Caller:
         if credentials is None:
             raise _unauthorized(UNAUTHORIZED, "")
@@ -53,6 +54,33 @@ class RequiredScope:
         return caller
 
 
+class RequiredScopeInUrl(RequiredScope):
+    """The same; without a header, the key may be in the query parameter `key`, for programs that cannot send headers.
+
+    Addresses are logged by proxies and shown by programs, so the scope must be the only one of such a key.
+    """
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+        key: Annotated[
+            str | None,
+            Query(
+                max_length=200,
+                description="An API key, for programs that cannot send a header. tickets:read must be its only scope",
+            ),
+        ] = None,
+    ) -> Caller:
+        text = request.query_params.get("key")  # not `key`: `check_key` calls this without it
+        if credentials is not None or text is None:
+            return await super().__call__(request, credentials)
+        caller = await super().__call__(request, HTTPAuthorizationCredentials(scheme="Bearer", credentials=text))
+        if caller.scopes != {self.scope}:
+            raise Problem(403, f"An API key in a URL must have the scope {self.scope} alone. Create another key.")
+        return caller
+
+
 def require(scope: str) -> RequiredScope:
     """A dependency that requires a key with this scope: `caller: Annotated[Caller, Depends(require(ADMIN))]`."""
     if scope not in SCOPES:
@@ -64,7 +92,7 @@ async def check_key(dependant: Dependant, request: Request) -> None:
     """Check the request's key as the route's own dependencies do. Does nothing for a route without a key."""
     for each in dependant.dependencies:
         if isinstance(each.call, RequiredScope):
-            await each.call(request, await _bearer(request))
+            await each.call(request, await bearer(request))
         await check_key(each, request)
 
 
@@ -74,6 +102,8 @@ def _unauthorized(detail: str, error: str) -> Problem:
 
 MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
 """A caller whose key has the scope tickets:read."""
+MayReadByUrl = Annotated[Caller, Depends(RequiredScopeInUrl(TICKETS_READ))]
+"""The same, also with the key in the query parameter `key`."""
 MayWrite = Annotated[Caller, Depends(require(TICKETS_WRITE))]
 """A caller whose key has the scope tickets:write."""
 MayAdminister = Annotated[Caller, Depends(require(ADMIN))]

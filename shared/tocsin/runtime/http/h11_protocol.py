@@ -26,6 +26,12 @@ MOST_CONNECTIONS: Final = 2000
 """Connections of one process."""
 
 
+PEER: Final = "peer"
+"""In the state of each request: the address at the other end of the connection. `scope["client"]` is what a local proxy
+says in `X-Forwarded-For`.
+"""
+
+
 class BoundedH11(H11Protocol):
     """Closes connections that are slow to send headers, and the longest idle one when there are too many.
 
@@ -54,6 +60,7 @@ class BoundedH11(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         super().connection_made(transport)
+        self.app_state = {**self.app_state, PEER: self.client[0] if self.client else ""}
         self._idle[self] = None
         longest_idle = next(iter(self._idle))
         if len(self.connections) > MOST_CONNECTIONS and longest_idle is not self:
