@@ -12,6 +12,7 @@ from tocsin.runtime.http.public_address import Network, parse_networks
 from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, EnvironmentSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
 
+PublicUrl = Annotated[str, AfterValidator(public_url)]
 SHORTEST_SESSION_KEY: Final = 32
 """The fewest characters of a key that signs sessions."""
 
@@ -40,7 +41,7 @@ class WebhookSettings(EnvironmentSettings):
     """The networks, beside the public internet, that webhooks may be sent to."""
     webhook_retention_days: int = Field(default=30, ge=1, le=3650)
     """How long webhooks are kept after they were delivered or have failed."""
-    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    public_url: PublicUrl | None = None
     """The base URL of the pages, for links to them."""
     ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
     """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""

@@ -34,19 +34,30 @@ log = structlog.get_logger(__name__)
 SLOTS: Final = 4
 """Attempts at the same time for one endpoint in one process; one while it fails."""
 LEASE: Final = timedelta(seconds=4 * SECONDS)
-"""An attempt whose process died is repeated after this time."""
 _POLL: Final = 1.0  # seconds
 _GATHER: Final = 0.1  # seconds: a commit is announced just before it is done, and in a burst one claim serves several
 
 
 class WebhookSender:
-    """Sends webhooks. `run` is a task of the service; any number of processes share the queue."""
+    """Sends webhooks. `run` is a task of the service; any number of processes share the queue.
 
-    def __init__(self, engine: AsyncEngine, file: WebhooksFile, clock: TimeSource, client: WebhookClient) -> None:
+    An attempt whose process died is repeated after `lease`.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        file: WebhooksFile,
+        clock: TimeSource,
+        client: WebhookClient,
+        *,
+        lease: timedelta = LEASE,
+    ) -> None:
         self._engine = engine
         self._file = file
         self._clock = clock
         self._client = client
+        self._lease = lease
         self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], EndpointKey] = {}
 
@@ -106,7 +117,7 @@ class WebhookSender:
         if not slots:
             return []
         async with self._engine.begin() as connection:
-            return await claim_ready(connection, slots, LEASE)
+            return await claim_ready(connection, slots, self._lease)
 
     async def _rest(self) -> None:
         try:
