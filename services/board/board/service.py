@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import live, machine, pages, webhook_deliveries
+from board.api import live, machine, on_call_page, pages, ticket_page, webhook_deliveries
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.board_rows import BoardRows
 from board.api.html import static_routes
@@ -23,6 +23,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
 from board.settings import Settings
@@ -122,6 +123,10 @@ def build(
             live.router(updates),
             machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
+            ticket_page.router(
+                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
+            ),
+            on_call_page.router(directory, runtime.clock, settings.zone),
         ],
         notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
