@@ -48,7 +48,7 @@ check: setup  ## check lint, format, types, architecture, dependencies and API d
 torture: setup  ## run all tests, the slow ones too, with ten times the random cases
 	TOCSIN_TORTURE=1 $(BIN)/pytest -n 3 --dist loadgroup tests --ignore $(ALONE)
 
-fuzz-api: setup  ## fuzz all four APIs with Schemathesis: make fuzz-api EXAMPLES=100
+fuzz-api: setup  ## fuzz the APIs with Schemathesis: make fuzz-api EXAMPLES=100
 	@TOCSIN_FUZZ_EXAMPLES=$(or $(EXAMPLES),100) $(BIN)/pytest -q -n 3 --dist loadgroup tests/slow/test_api_fuzz.py
 
 bench: setup $(REFERENCES)  ## measure everything beside its references, write docs/performance.md: make bench ONLY=mail,idle ROUNDS=2

@@ -10,9 +10,8 @@ from typing import Final
 
 import asyncpg
 from support.polling import eventually
-from support.servers import SharedSink
+from support.servers import SERVICES, SharedSink
 from tocsin.runtime.kafka.client import TOPICS
-from tocsin_local.services import PACKAGES
 from tocsin_local.stack import Stack
 
 from bench.figures import FULL, Effort, Figure, show
@@ -51,7 +50,7 @@ async def _measure(effort: Effort) -> list[Figure]:
     return [
         *_costs(before, after, {part: rate * passed for part, rate in idle.items()}, count),
         *(Figure(f"connections of {name}", "connections", (number,)) for name, number in connections.items()),
-        *(Figure(f"memory of {name}", "MiB", (memory[name] / KIB**2,)) for name in PACKAGES),
+        *(Figure(f"memory of {name}", "MiB", (memory[name] / KIB**2,)) for name in SERVICES),
     ]
 
 
@@ -59,7 +58,7 @@ def _costs(before: Usage, after: Usage, idle: Mapping[str, float], count: int) -
     for part in sorted(after.cpu):
         used = after.cpu[part] - before.cpu.get(part, 0.0) - idle.get(part, 0.0)
         yield Figure(f"CPU a ticket, {part}", "ms CPU", (max(0.0, 1000 * used / count),))
-    for name in PACKAGES.values():
+    for name in SERVICES.values():
         stored = (after.databases[name] - before.databases[name]) / count / KIB
         yield Figure(f"stored for a ticket, {name}", "KiB", (stored,), note="tables and indexes, as they lie on disk")
     yield Figure("write-ahead log of a ticket", "KiB", ((after.wal - before.wal) / count / KIB,))
@@ -85,7 +84,7 @@ async def _mailed(stack: Stack, count: int) -> None:
 async def _usage(stack: Stack) -> Usage:
     databases = {}
     wal = 0
-    for service, package in PACKAGES.items():
+    for service, package in SERVICES.items():
         connection = await _connect(stack, service)
         databases[package] = await connection.fetchval("SELECT pg_database_size(current_database())")
         wal = await connection.fetchval("SELECT (pg_current_wal_lsn() - '0/0'::pg_lsn)::bigint")
@@ -101,7 +100,7 @@ def _topic_bytes(stack: Stack) -> dict[str, int]:
 async def _connections(stack: Stack) -> dict[str, int]:
     """The connections that each service holds to its database."""
     found = {}
-    for service, package in PACKAGES.items():
+    for service, package in SERVICES.items():
         connection = await _connect(stack, service)
         found[service] = await connection.fetchval(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()", package

@@ -13,14 +13,14 @@ import psutil
 from support.movable_stack import SHIPPED_POLICY
 from support.servers import log_line
 from tocsin_local.loopback import free_port_offset
-from tocsin_local.services import PACKAGES
+from tocsin_local.services import PIPELINE
 from tocsin_local.stack import Stack, StackOptions
 
 SINGLE_MAILS = ("single_per_minute: 5", "single_per_minute: 100000")
 
 
 @contextmanager
-def bench_stack(services: Sequence[str] = tuple(PACKAGES)) -> Iterator[Stack]:
+def bench_stack(services: Sequence[str] = PIPELINE) -> Iterator[Stack]:
     """A running stack with these services. Its policy never joins mails into digests."""
     with tempfile.TemporaryDirectory(prefix="tocsin-bench-", ignore_cleanup_errors=True) as name:
         folder = Path(name)

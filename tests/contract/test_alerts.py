@@ -474,6 +474,15 @@ STORIES = [
     Story("MailReportUnknown", Kind.FIRES, {'sla_mail_reports_total{result="unknown"}': "7x7 8x13"}, [{}]),
     *gauge("MailQueueOld", "sla_mail_queue_oldest_age_seconds", bad=301, good=300),
     *counter("MailTemplateFailing", "sla_mail_template_fallbacks_total", by=1, within="1h"),
+    # The board
+    *[
+        Story("BoardDown", kind, {up("board"): values}, fires, at="20m")
+        for kind, values, fires in (
+            (Kind.FIRES, "0x30", [{"job": "board", "instance": "board:1"}]),
+            (Kind.QUIET, "1x30", []),
+            (Kind.QUIET, "1x10 0x3 1x20", []),  # a restart
+        )
+    ],
     # Machine
     *[
         Story("DiskFilling", kind, {'sla_disk_free_ratio{job="intake"}': values}, fires, at="20m")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from board.settings import Settings as Board
 from escalator.settings import Settings as Escalator
 from intake.commands.keys import KeysSettings
 from intake.settings import Settings as Intake
@@ -24,6 +25,7 @@ OURS: dict[str, type[BaseSettings]] = {
     "sla-timer": SlaTimer,
     "escalator": Escalator,
     "notifier": Notifier,
+    "board": Board,
 }
 JOBS: dict[str, type[BaseSettings]] = {
     "topics": KafkaSettings,
@@ -35,7 +37,7 @@ SERVICE_KEYS = {
     *("pull_policy", "restart", "shm_size", "stop_grace_period", "tmpfs", "volumes"),
 }
 CONDITIONS = {"service_started", "service_healthy", "service_completed_successfully"}
-SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|ACK_KEYS")
+SECRET = re.compile(r"PASSWORD|SECRET|TOKEN|DATABASE_URL|ACK_KEYS|UPSTREAM_KEYS|SESSION_KEYS")
 VARIABLE = re.compile(r"\$\{(\w+)(?:(:[-?])([^}]*))?\}")
 TEST_ONLY = {f"TOCSIN_{name.upper()}" for name in ClockSettings.model_fields}
 IN_ENV = {
@@ -44,6 +46,7 @@ IN_ENV = {
     "TOCSIN_PUBLIC_URL": "https://sla.example.com",
     "TOCSIN_SMTP": "mail-sink:1025",
     "TOCSIN_SMTP_TLS": "none",
+    "TOCSIN_UPSTREAM_KEYS": '{"default": "tcs_1025"}',
 }
 HOOK_SECRETS = {
     f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
@@ -52,6 +55,7 @@ EXTRA_VARIABLES = {
     "intake": HOOK_SECRETS | {"TOCSIN_HOOK_EMAIL"},
     "escalator": {"SSL_CERT_FILE"},
     "notifier": {"SSL_CERT_FILE"},
+    "board": {"SSL_CERT_FILE"},
 }
 SET_IN_IMAGE = {"TOCSIN_HOST", "TOCSIN_PORT"}
 
@@ -162,8 +166,8 @@ def test_the_settings_accept_the_values_of_compose(
     name: str, settings: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for variable, value in SERVICES[name]["environment"].items():
-        if value is not None:
-            monkeypatch.setenv(variable, resolved(value))
+        if (value := IN_ENV.get(variable) if value is None else resolved(value)) is not None:
+            monkeypatch.setenv(variable, value)
     settings()
 
 
@@ -209,7 +213,11 @@ def test_the_proxy_forwards_the_api_and_nothing_else() -> None:
     text = (DOCKER / "Caddyfile").read_text()
     (forwarded,) = re.findall(r"@api path (.+)", text)
     assert forwarded.split() == ["/v1/*", "/ack/*", "/docs", "/docs/*", "/openapi.json"]
-    ports = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083}
-    assert re.findall(r"import service (\S+)", text) == [f"{name}:{port}" for name, port in ports.items()]
+    ports = {"intake": 8080, "sla-timer": 8081, "escalator": 8082, "notifier": 8083, "board": 8084}
+    *imported, board = (f"{name}:{port}" for name, port in ports.items())
+    assert re.findall(r"import service (\S+)", text) == imported
+    (pages,) = re.findall(r"^:8084 \{\n(.+?)^\}", text, re.MULTILINE | re.DOTALL)
+    assert "@inside path /metrics /livez /readyz" in pages
+    assert f"reverse_proxy {board}" in pages
     assert {name: settings.model_fields["port"].default for name, settings in OURS.items()} == ports
     assert text.count("{") == text.count("}")

@@ -64,6 +64,7 @@ CALLS = {
         "get /v1/on-call",
         "get /v1/on-call/calendar.ics",
     },
+    "board": set(),
 }
 ERRORS_OF_THEIR_OWN = {
     "post /v1/tickets": ("409",),

@@ -54,6 +54,7 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "get /v1/on-call": TICKETS_READ,
         "get /v1/on-call/calendar.ics": TICKETS_READ,
     },
+    "board": {},
 }
 
 

@@ -3,7 +3,10 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,11 @@ import httpx
 import pytest
 import yaml
 from support.polling import eventually
+from support.prometheus import EVERY_SECOND
 from support.servers import SharedSink, running
 from tocsin_local.layout import REPOSITORY
 from tocsin_local.loopback import free_port
-from tocsin_local.monitoring import Alertmanager, find_program
+from tocsin_local.monitoring import Alertmanager, Prometheus, find_program
 
 SCRIPT = REPOSITORY / "deploy/docker/alertmanager.sh"
 MAIL = {
@@ -90,3 +94,46 @@ async def test_an_alert_is_mailed_and_informational_ones_are_not(tmp_path: Path,
         mails = await eventually(smtp_sink.messages, "the alert is mailed")
     assert {address for mail in mails for address in mail["rcpt_to"]} == {"ada@example.org", "o'hara@example.org"}
     assert all("MailQueueOld" in mail["subject"] and "About MailQueueOld" in mail["html"] for mail in mails)
+
+
+@pytest.mark.long
+async def test_a_fault_of_the_board_wakes_nobody(tmp_path: Path) -> None:
+    """Prometheus sends every alert of the job `board` as a warning, and those of other jobs as they are."""
+    programs = [find_program(name) for name in ("alertmanager", "prometheus")]
+    if programs[0] is None or programs[1] is None:
+        pytest.skip("Alertmanager or Prometheus is not installed (Debian: apt install prometheus-alertmanager)")
+    receiver = Alertmanager(programs[0], tmp_path / "alertmanager", free_port())
+    with exporting('sla_consumer_paused{topic="tocsin.tickets.v1"} 1') as address:
+        targets = {"board": [address], "escalator": [address]}
+        sender = Prometheus(
+            programs[1], tmp_path / "prometheus", free_port(), targets, f"127.0.0.1:{receiver.port}", pace=EVERY_SECOND
+        )
+        with running(receiver, tmp_path), running(sender, tmp_path):
+            async with httpx.AsyncClient() as http:
+
+                async def paused() -> dict[str, str] | None:
+                    alerts = (await http.get(f"{receiver.url}/api/v2/alerts")).json()
+                    found = [alert["labels"] for alert in alerts if alert["labels"]["alertname"] == "ConsumerPaused"]
+                    return {each["job"]: each["severity"] for each in found} if len(found) == len(targets) else None
+
+                severities = await eventually(paused, "both alerts have arrived")
+    assert severities == {"board": "warning", "escalator": "critical"}
+
+
+@contextmanager
+def exporting(metrics: str) -> Iterator[str]:
+    """The address of a server that exports these metrics."""
+
+    class Exporter(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(f"{metrics}\n".encode())
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Exporter) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import board.store.tables
 import escalator.store.tables
 import intake.store.tables
 import notifier.store.tables
@@ -26,6 +27,7 @@ from typer.testing import CliRunner
         ("sla-timer", sla_timer.store.tables.metadata),
         ("escalator", escalator.store.tables.metadata),
         ("notifier", notifier.store.tables.metadata),
+        ("board", board.store.tables.metadata),
     ],
 )
 async def test_the_migrations_create_the_declared_tables(

@@ -1,4 +1,4 @@
-"""A ticket can be traced through all four services: by its id in their logs, and by their metrics."""
+"""A ticket can be traced through the services: by its id in their logs, and by their metrics."""
 
 import json
 

@@ -14,21 +14,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from board.settings import Settings as Board
 from escalator.settings import Settings as Escalator
 from intake.settings import Settings as Intake
 from notifier.settings import Settings as Notifier
 from sla_timer.settings import Settings as SlaTimer
 from support.servers import MakeDatabase
 from tocsin.runtime.process.settings import ServiceSettings
+from tocsin_local.services import PACKAGES
 from uv import find_uv_bin
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
 SETTINGS: dict[str, type[ServiceSettings]] = {
     "intake": Intake,
     "sla-timer": SlaTimer,
     "escalator": Escalator,
     "notifier": Notifier,
+    "board": Board,
 }
 
 

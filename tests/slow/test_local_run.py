@@ -14,16 +14,18 @@ import httpx
 import psutil
 import pytest
 from support.polling import eventually
-from support.servers import SERVICES, is_ready, log_line
+from support.servers import is_ready, log_line
+from tocsin_local.control import send_command
 from tocsin_local.loopback import free_port_offset
 from tocsin_local.monitoring import missing_monitor
 from tocsin_local.postgres import Postgres
 from tocsin_local.processes import kill_processes
 from tocsin_local.run import EXAMPLE_TICKET
+from tocsin_local.services import BOARD, PACKAGES, PIPELINE
 
 EPOCH = "2026-06-08T12:00:00Z"
 MONITORS = set() if missing_monitor() else {"prometheus", "alertmanager"}
-PARTS = {*SERVICES, *MONITORS, "kafka", "postgres", "smtp", "supervisor"}
+PARTS = {*PACKAGES, *MONITORS, "kafka", "postgres", "smtp", "supervisor"}
 # Limits for a busy machine; an idle one needs a fraction of them.
 UP_SECONDS = 150.0
 RESTART_SECONDS = 30.0
@@ -109,6 +111,13 @@ async def test_it_starts_restarts_dead_parts_recovers_from_a_kill_and_leaves_no_
     assert healed | {"pids": {}} == run | {"pids": {}}
     assert {part for part in PARTS if healed["pids"][part] != run["pids"][part]} == {"escalator"}
 
+    send_command(command.folder, command="stop", part=BOARD)
+    assert not is_ready(run["urls"][BOARD])
+    assert all(is_ready(run["urls"][service]) for service in PIPELINE), "a service needs the board"
+    send_command(command.folder, command="start", part=BOARD)
+    healed = await eventually(lambda: _renewed(command.read_run(first), before), "run.json with the board")
+    assert all(healed["pids"].values())
+
     first.send_signal(signal.SIGKILL)
     first.wait(END_SECONDS)
     left = [psutil.Process(pid) for part, pid in healed["pids"].items() if part != "supervisor"]
@@ -135,15 +144,15 @@ async def test_it_starts_restarts_dead_parts_recovers_from_a_kill_and_leaves_no_
 def _check(run: Mapping[str, Any], supervisor: int) -> None:
     """run.json is complete (docs/architecture.md#embedded-stack), and every part runs."""
     assert set(run) == {"urls", "api_key", "kafka", "smtp", "databases", "pids", "clock"}
-    assert set(run["urls"]) == {*SERVICES, *MONITORS, "inbox"}
-    assert set(run["databases"]) == set(SERVICES)
+    assert set(run["urls"]) == {*PACKAGES, *MONITORS, "inbox"}
+    assert set(run["databases"]) == set(PACKAGES)
     assert set(run["pids"]) == PARTS
     assert set(run["clock"]) == {"epoch", "rate", "origin"}
     assert run["pids"]["supervisor"] == supervisor
     assert run["clock"]["epoch"].startswith(EPOCH.removesuffix("Z"))
     assert run["clock"]["rate"] == 3600
     assert all(psutil.pid_exists(pid) for pid in run["pids"].values())
-    assert all(is_ready(run["urls"][service]) for service in SERVICES)
+    assert all(is_ready(run["urls"][service]) for service in PACKAGES)
 
 
 def _post_overdue(run: Mapping[str, Any]) -> str:

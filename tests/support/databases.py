@@ -11,8 +11,9 @@ from typing import Any, Final, TypeVar
 import asyncpg
 from tocsin.runtime.database.migrations import migrate
 from tocsin_local.postgres import Postgres
+from tocsin_local.services import PACKAGES
 
-from support.servers import SERVICES, service_role
+from support.servers import service_role
 
 Result = TypeVar("Result")
 _SCHEMA: Final = """
@@ -74,7 +75,7 @@ class DatabasePool:
 
     def _migrated(self, service: str) -> _Database:
         name, url = self._create(service)
-        _in_a_thread(migrate(SERVICES[service], url))
+        _in_a_thread(migrate(PACKAGES[service], url))
         return _Database(name, url, _in_a_thread(_schema(url)))
 
     def _create(self, owner: str) -> tuple[str, str]:

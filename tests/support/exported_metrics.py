@@ -1,4 +1,4 @@
-"""The metrics that the four services export, as Prometheus sees them."""
+"""The metrics that the services export, as Prometheus sees them."""
 
 import importlib
 import re
@@ -14,14 +14,13 @@ from tocsin.runtime.metrics import (
     declare_consumer,
     declare_tables,
 )
-
-from support.servers import SERVICES
+from tocsin_local.services import PACKAGES
 
 
 def exported_series() -> dict[str, frozenset[str]]:
     """The series of all services by name (`..._bucket` too), with their own labels."""
-    for service in SERVICES:
-        importlib.import_module(service.replace("-", "_") + ".metrics")
+    for package in PACKAGES.values():
+        importlib.import_module(f"{package}.metrics")
     # These metrics have samples, and thus labels, only after their first use.
     declare_consumer("a.topic", 1)
     JOB_FAILURES.labels("a job")

@@ -16,11 +16,12 @@ from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port
 from tocsin_local.postgres import DatabaseRole, Postgres
 from tocsin_local.processes import Process, StackPart
-from tocsin_local.services import ServicePart
+from tocsin_local.services import PACKAGES, PIPELINE, ServicePart
 
 from support.topics import recreate_topics
 
-SERVICES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
+SERVICES: Final = {name: PACKAGES[name] for name in PIPELINE}
+"""The services of a stack of tests, with their packages. The board runs only where a test needs it."""
 TOPICS = ("tocsin.tickets.v1", "tocsin.deadlines.v1", "tocsin.escalations.v1", "tocsin.notifications.v1")
 START_SECONDS = 120
 NO_CERTIFICATES: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -105,7 +106,7 @@ def private_database(service: str, folder: Path, *, durable: bool = False) -> It
     try:
         with running(server, folder) as process:
             server.create_role(service_role(service))
-            url = server.create_database(SERVICES[service], service_role(service))
+            url = server.create_database(PACKAGES[service], service_role(service))
             migrate(service, url)
             yield process, url
     finally:
@@ -129,12 +130,12 @@ def intake_part(url: str, folder: Path, kafka: str | None = None, **settings: st
 
 def service_role(service: str) -> DatabaseRole:
     """The database role of a service."""
-    return DatabaseRole(SERVICES.get(service, service), "for-tests-only")
+    return DatabaseRole(PACKAGES.get(service, service), "for-tests-only")
 
 
 def migrate(service: str, url: str) -> None:
     """Runs the service's `migrate` command."""
-    command: Sequence[str] = (sys.executable, "-m", SERVICES[service], "migrate")
+    command: Sequence[str] = (sys.executable, "-m", PACKAGES[service], "migrate")
     done = subprocess.run(
         command, env=os.environ | {"TOCSIN_DATABASE_URL": url}, capture_output=True, text=True, check=False
     )

@@ -1,9 +1,12 @@
-"""The four services as their own `build` makes them, on a test's database. Nothing is started."""
+"""The services as their own `build` makes them, on a test's database. Nothing is started."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import board.service
+import board.settings
 import escalator.service
 import escalator.settings
 import intake.service
@@ -61,10 +64,17 @@ def _notifier(folder: Path, common: Mapping[str, Any]) -> Service:
     return notifier.service.build(settings)
 
 
+def _board(folder: Path, common: Mapping[str, Any]) -> Service:
+    upstream_keys: Any = json.dumps({"default": "no-such-key"})  # pydantic parses it, as from the environment
+    settings = board.settings.Settings(**common, directory=POLICIES / "directory.yaml", upstream_keys=upstream_keys)
+    return board.service.build(settings)
+
+
 _BUILD: Final[Mapping[str, Callable[[Path, Mapping[str, Any]], Service]]] = {
     "intake": _intake,
     "sla-timer": _sla_timer,
     "escalator": _escalator,
     "notifier": _notifier,
+    "board": _board,
 }
 SERVICES: Final = tuple(_BUILD)

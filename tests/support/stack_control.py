@@ -15,16 +15,17 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from tocsin.runtime.kafka.client import PARTITIONS
 from tocsin_local.loopback import LOOPBACK
 from tocsin_local.processes import kill_processes
+from tocsin_local.services import PACKAGES
 from tocsin_local.stack import Stack
 
 from support.polling import eventually
-from support.servers import SERVICES, is_ready, suspended
+from support.servers import is_ready, suspended
 
 SERVERS = ("postgres", "kafka", "smtp")
 
 
 class StackControl:
-    """The processes and databases of a stack. Parts: intake, sla-timer, escalator, notifier, postgres, kafka, smtp."""
+    """The processes and databases of a stack. Parts: its services, postgres, kafka, smtp."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -84,14 +85,14 @@ class StackControl:
 
     async def copy_database(self, service: str) -> None:
         """Keeps a copy of the service's database. The service loses its connections meanwhile."""
-        name = SERVICES[service]
+        name = PACKAGES[service]
         with suspended(self._stack.run["pids"][service]):
             await asyncio.to_thread(self._copy, name, f"{name}_copy")
         self._copied.add(service)
 
     async def restore_database(self, service: str) -> None:
         """Replaces the database of a stopped service with its copy."""
-        name = SERVICES[service]
+        name = PACKAGES[service]
         await asyncio.to_thread(self._copy, f"{name}_copy", name)
 
     async def truncate_topic(self, topic: str) -> None:
@@ -110,24 +111,24 @@ class StackControl:
 
     async def republish(self, service: str, since: datetime) -> None:
         """Runs the service's `republish` command."""
-        command = (sys.executable, "-m", SERVICES[service], "republish", "--since", f"{since:%Y-%m-%dT%H:%M:%SZ}")
+        command = (sys.executable, "-m", PACKAGES[service], "republish", "--since", f"{since:%Y-%m-%dT%H:%M:%SZ}")
         environment = os.environ | {"TOCSIN_DATABASE_URL": self._stack.run["databases"][service]}
         done = await asyncio.to_thread(subprocess.run, command, env=environment, capture_output=True, check=False)
         assert done.returncode == 0, done
 
     async def wait_until_ready(self) -> None:
         """Waits until every service and every replica is ready."""
-        for part in (*SERVICES, *self._replicas):
+        for part in (*self._stack.options.services, *self._replicas):
             await eventually(partial(asyncio.to_thread, is_ready, self.url(part)), f"{part} is ready")
 
     async def reset(self) -> None:
         """Every part runs, and there are no replicas and no copies."""
         await self.remove_replicas()
-        for part in sorted(set(self._down), key=(*SERVERS, *SERVICES).index):
+        for part in sorted(set(self._down), key=(*SERVERS, *PACKAGES).index):
             await self.start(part)
         await self.wait_until_ready()
         for service in self._copied:
-            await asyncio.to_thread(self._stack.postgres.drop_database, f"{SERVICES[service]}_copy")
+            await asyncio.to_thread(self._stack.postgres.drop_database, f"{PACKAGES[service]}_copy")
 
     def _crash(self, part: str) -> None:
         kill_processes([psutil.Process(self._pid(part))])

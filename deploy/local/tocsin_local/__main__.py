@@ -17,7 +17,9 @@ from tocsin_local.layout import state_folder
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 Part = Annotated[
     str,
-    typer.Argument(help="intake, sla-timer, escalator, notifier, kafka, postgres, smtp, prometheus or alertmanager"),
+    typer.Argument(
+        help="intake, sla-timer, escalator, notifier, board, kafka, postgres, smtp, prometheus or alertmanager"
+    ),
 ]
 
 

@@ -14,6 +14,7 @@ BASE_PORTS: Final = {
     "sla-timer": 8081,
     "escalator": 8082,
     "notifier": 8083,
+    "board": 8084,
     "inbox": 8025,
     "smtp": 2525,
     "postgres": 5432,

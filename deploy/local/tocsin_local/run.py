@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from tocsin_local.postgres import Postgres
+from tocsin_local.services import BOARD, PIPELINE
 from tocsin_local.stack import Stack, StackOptions
 from tocsin_local.state import StateFolder
 
@@ -19,6 +20,9 @@ EXAMPLE_TICKET = (
     '{"source": "curl", "external_id": "1", "severity": 1, "summary": "Mail is down", "affected_services": ["Email"], '
     '"contact": {"name": "Ada", "email": "ada@example.org"}, "customer": {"id": "acme", "name": "Acme"}}'
 )
+
+_HINTS = dict.fromkeys(PIPELINE, "/docs") | {BOARD: "/  (log in with the API key)"}
+"""What follows the address of a part."""
 
 
 def run(options: StackOptions) -> None:
@@ -76,7 +80,7 @@ def _where_to_look(stack: Stack, seconds: float) -> str:
     run = stack.run
     urls, clock = run["urls"], run["clock"]
     lines = [f"ready after {seconds:.0f} s.", ""]
-    lines += [f"  {name:12} {url}" + ("/docs" if name in stack.options.services else "") for name, url in urls.items()]
+    lines += [f"  {name:12} {url}{_HINTS.get(name, '')}" for name, url in urls.items()]
     lines += ["", f"  business time began at {clock['epoch']} and runs at {clock['rate']:g} times real time"]
     lines += [f"  API key      {run['api_key']}", f"  more         {stack.state.run_file}, logs in {stack.state.logs}"]
     lines += ["", "to post a ticket:"]

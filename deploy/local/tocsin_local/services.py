@@ -5,11 +5,16 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tocsin_local.loopback import LOOPBACK, responds
 from tocsin_local.processes import LaunchCommand
 
-PACKAGES = {"intake": "intake", "sla-timer": "sla_timer", "escalator": "escalator", "notifier": "notifier"}
+PIPELINE: Final = ("intake", "sla-timer", "escalator", "notifier")
+"""The services that every stack needs, in the direction of the data."""
+BOARD: Final = "board"
+"""The optional service: no other service needs it."""
+PACKAGES: Final = {name: name.replace("-", "_") for name in (*PIPELINE, BOARD)}
 STACK_VARIABLES = (
     "TOCSIN_STATE",
     "TOCSIN_PORT_OFFSET",

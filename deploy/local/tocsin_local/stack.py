@@ -1,5 +1,6 @@
 """The whole system on one machine: PostgreSQL, Kafka, the SMTP sink and the services."""
 
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from tocsin_local.layout import POLICY_FOLDER, port_offset, ports, state_folder
 from tocsin_local.loopback import LOOPBACK, check_port, free_port
 from tocsin_local.monitoring import Monitor, missing_monitor, monitors
 from tocsin_local.postgres import Postgres, jar_bundle
-from tocsin_local.services import PACKAGES, ServicePart
+from tocsin_local.services import BOARD, PACKAGES, PIPELINE, ServicePart
 from tocsin_local.smtp import SmtpSink
 from tocsin_local.state import StateFolder
 from tocsin_local.supervisor import Supervisor
@@ -32,6 +33,7 @@ TOOLS = ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")
 @dataclass(frozen=True)
 class StackOptions:
     """The options of a stack. `settings` are added to the environment of every service and override the stack's own.
+    By default the board is not among the `services`.
 
     With `monitoring`, Prometheus and Alertmanager run too, where the machine has them.
     """
@@ -39,7 +41,7 @@ class StackOptions:
     state: Path
     port_offset: int = 0
     clock: RequestedClock = NO_REQUEST
-    services: Sequence[str] = tuple(PACKAGES)
+    services: Sequence[str] = PIPELINE
     durable: bool = True
     monitoring: bool = False
     policy: Path = POLICY_FOLDER / "policy.yaml"
@@ -49,8 +51,9 @@ class StackOptions:
 
 
 def options_from(environment: Mapping[str, str]) -> StackOptions:
-    """The options of `make run`. Raises LocalError for an invalid value."""
+    """The options of `make run`: all services. Raises LocalError for an invalid value."""
     return StackOptions(
+        services=(BOARD, *PIPELINE),
         state=state_folder(environment),
         port_offset=port_offset(environment),
         clock=requested_clock(environment),
@@ -64,7 +67,7 @@ def options_from(environment: Mapping[str, str]) -> StackOptions:
 class Stack:
     """A stack on its state folder. All calls block; use `asyncio.to_thread` in an event loop.
 
-    `parts` supervises intake, sla-timer, escalator, notifier, kafka, postgres, smtp, the monitors, and added replicas.
+    `parts` supervises the services, kafka, postgres, smtp, the monitors, and added replicas.
     """
 
     def __init__(self, options: StackOptions, report: Callable[[str], None]) -> None:
@@ -107,7 +110,7 @@ class Stack:
     def run(self) -> dict[str, Any]:
         """The content of run.json."""
         services = self.options.services
-        urls = {name: f"http://{LOOPBACK}:{self._ports[name]}" for name in services}
+        urls = {name: self._service_url(name) for name in services}
         return {
             "urls": urls | {"inbox": self.smtp.inbox} | {monitor.name: monitor.url for monitor in self._monitors},
             "api_key": self.state.api_key(),
@@ -234,10 +237,25 @@ class Stack:
             "TOCSIN_SMTP_TLS": "none",
             "TOCSIN_MAIL_FROM": SENDER,
             "TOCSIN_ACK_KEYS": self.state.ack_key(),
-            "TOCSIN_PUBLIC_URL": f"http://{LOOPBACK}:{self._ports['intake']}",
+            "TOCSIN_PUBLIC_URL": self._service_url("intake"),
         }
+        if service == BOARD:
+            own |= self._board_settings()
         hooks = dict.fromkeys((f"{HOOK_SECRET}{tool}" for tool in TOOLS), self.state.hook_secret())
         return own | hooks | self.clock.environment() | dict(self.options.settings)
+
+    def _board_settings(self) -> dict[str, str]:
+        """The settings that only the board has, and those that differ from the other services'."""
+        return {
+            "TOCSIN_SLA_TIMER_URL": self._service_url("sla-timer"),
+            "TOCSIN_ESCALATOR_URL": self._service_url("escalator"),
+            "TOCSIN_UPSTREAM_KEYS": json.dumps({"default": self.state.api_key()}),
+            "TOCSIN_BOARD_SESSION_KEYS": self.state.session_key(),
+            "TOCSIN_PUBLIC_URL": self._service_url(BOARD),
+        }
+
+    def _service_url(self, service: str) -> str:
+        return f"http://{LOOPBACK}:{self._ports[service]}"
 
     def _database_url(self, service: str) -> str:
         role = self.state.database_role(PACKAGES[service])

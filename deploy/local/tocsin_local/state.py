@@ -128,6 +128,10 @@ class StateFolder:
         """The key that signs acknowledgement links."""
         return self._secret("ack-key", lambda: secrets.token_urlsafe(32))
 
+    def session_key(self) -> str:
+        """The key that signs the sessions of the board."""
+        return self._secret("session-key", lambda: secrets.token_urlsafe(32))
+
     def hook_secret(self) -> str:
         """The secret of all shipped integrations; the environment can set others."""
         return self._secret("hook-secret", lambda: secrets.token_urlsafe(32))

@@ -3,10 +3,17 @@
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
 ├── UnknownCustomerError     sla-timer has no numbers of this customer
-├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
-└── InvalidSessionError      a cookie is not a session of ours, or the session has expired
+├── InvalidSessionError      a cookie is not a session of ours, or the session has expired
+├── TicketNotOnBoardError    no ticket with this id is in the read model
+├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
+├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
+└── WebhookTemplateError     a template of webhooks.yaml cannot be used
+
+WebhooksFileError            webhooks.yaml is invalid
 """
+
+from tocsin.yaml_document import DocumentError
 
 
 class BoardError(Exception):
@@ -31,3 +38,21 @@ class LoginRequiredError(BoardError):
 
 class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
+
+
+class WebhookNotFoundError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("Webhook delivery not found.")
+
+
+class WebhookWaitingError(BoardError):
+    def __init__(self) -> None:
+        super().__init__("This webhook is still being sent. Wait until its state is delivered or failed.")
+
+
+class WebhookTemplateError(BoardError):
+    """A template cannot be used. `str()` names it and says why."""
+
+
+class WebhooksFileError(DocumentError):
+    """webhooks.yaml is invalid."""

@@ -1,31 +1,103 @@
 """Builds the board from its settings: the only place that constructs anything."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import httpx
 from tocsin.runtime.http.api_keys import KeyRing
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.process.bootstrap import build_runtime
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
+from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
+from board.api import machine
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.html import static_routes
 from board.api.session import SessionSigner
+from board.domain.ticket_links import TicketLinks
+from board.handlers.machine_queries import MachineContext
+from board.handlers.records import Handlers
 from board.settings import Settings
-from board.store.tables import DEAD_LETTERS, KEY_USES, OUTBOX
+from board.sources.upstream import Upstream
+from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from board.workers.refresher import OnChange, Refresher
+
+_MEASURE_SECONDS: Final = 5
 
 
-def build(settings: Settings, clock: TimeSource | None = None) -> Service:
-    """The service; `clock` replaces the one of the settings."""
+@dataclass(frozen=True, kw_only=True)
+class BoardService(Service):
+    """The board, built and not started."""
+
+    handlers: Handlers
+    upstream: Upstream
+    refresher: Refresher
+
+
+def build(
+    settings: Settings,
+    clock: TimeSource | None = None,
+    *,
+    transports: Mapping[str, httpx.AsyncBaseTransport] | None = None,
+) -> BoardService:
+    """The service; `clock` replaces the one of the settings, `transports` the connections to other services by name."""
     runtime = build_runtime(
         settings, "board", outbox=OUTBOX, dead_letters=DEAD_LETTERS, key_uses=KEY_USES, clock=clock, consumers=4
     )
+    directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
+    runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
+    links = TicketLinks(settings.public_url, settings.ticket_urls or {})
+    upstream = Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
+    )
+    listeners: list[OnChange] = []
+    handlers, refresher = Handlers(), Refresher(runtime.side_writer, upstream, listeners)
+
+    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        if handlers.take_changes():
+            refresher.wake()
+            for act in listeners:
+                act()
+        return dict.fromkeys(watermarks)  # nothing waits for a watermark
+
+    consumers = [
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
+        for topic, on_batch in (
+            (TICKETS_TOPIC, handlers.on_tickets),
+            (DEADLINES_TOPIC, handlers.on_deadlines),
+            (ESCALATIONS_TOPIC, handlers.on_escalations),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
+        )
+    ]
+    runtime.scheduler.every(
+        _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
+    )
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
-        [],
-        [static_routes()],
+        consumers,
+        [machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)), static_routes()],
+        notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
     )
     add_access(app, _access(settings, runtime.keys))
-    return Service(runtime=runtime, app=app)
+    return BoardService(
+        runtime=runtime,
+        app=app,
+        consumers=consumers,
+        prepare=directory.refresh,
+        tasks=[refresher.run],
+        handlers=handlers,
+        upstream=upstream,
+        refresher=refresher,
+    )
 
 
 def _access(settings: Settings, keys: KeyRing) -> Access:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
 from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
-from tocsin.links import page_template
+from tocsin.links import page_template, public_url
 from tocsin.runtime.http.public_address import Network, parse_networks
 from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
@@ -49,6 +49,8 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     """The header of a trusted proxy with the user's groups, separated by commas."""
     board_tenants: Json[dict[str, str]] = Field(default_factory=dict, validate_default=False)
     """The tenant whose tickets the members of a group see, by group. The first group that a user has counts."""
+    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    """The base URL of the pages, for links to them."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
     ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None

@@ -4,7 +4,7 @@ from tocsin.directory.entries import GroupAddress, Override, Person, ReportReade
 from tocsin.directory.errors import DirectoryError, ICalendarError
 from tocsin.directory.ical import MAX_CALENDAR_LENGTH, CalendarEvent, ICalendar, UnreadableEvent
 from tocsin.directory.lint import LINT_PERIOD, LintFinding, lint_directory, lint_mailboxes
-from tocsin.directory.model import STANDARD_ROLES, Directory, Holder, load_directory
+from tocsin.directory.model import STANDARD_ROLES, Directory, Holder, load_directory, role_title
 from tocsin.directory.rotation import CalendarLocation
 from tocsin.directory.shifts import Shift, compute_shifts, export_calendar, find_gap
 
@@ -33,4 +33,5 @@ __all__ = [
     "lint_directory",
     "lint_mailboxes",
     "load_directory",
+    "role_title",
 ]

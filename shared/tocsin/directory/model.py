@@ -248,6 +248,11 @@ class Directory(YamlModel):
         )
 
 
+def role_title(role: str) -> str:
+    """The title of a role of which only the name is known: `it_director` is `IT Director`."""
+    return " ".join("IT" if word == "it" else word.capitalize() for word in role.split("_"))
+
+
 def load_directory(text: str, name: str) -> Directory:
     """Return the directory that the YAML `text` holds. `name` is the file name in errors. Raises DirectoryError."""
     return load_document(text, name, Directory, DirectoryError)

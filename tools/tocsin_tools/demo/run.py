@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -18,6 +19,7 @@ from tocsin.sources.policy_file import read_policy
 from tocsin_local.clock import RequestedClock
 from tocsin_local.loopback import free_port_offset
 from tocsin_local.run import print_progress, remove_state, running_stack
+from tocsin_local.services import BOARD
 from tocsin_local.stack import StackOptions, options_from
 from tocsin_local.state import StateFolder
 
@@ -52,7 +54,10 @@ def run_demo(environment: Mapping[str, str], console: Console) -> bool:
 
 
 def _play_on_temporary(options: StackOptions, policy: Policy, folder: Path, console: Console) -> bool:
-    """Business time stands until the stack is ready, and runs slowly in the morning, in which most events happen."""
+    """Business time stands until the stack is ready, and runs slowly in the morning, in which most events happen.
+
+    At a terminal the stack runs until Enter is pressed, so that its pages can be looked at.
+    """
     clock_file = folder / "clock"
     clock_file.write_text(f"2020-01-01T00:00:00Z {render_instant(MONDAY)} 0\n")
     temporary = replace(
@@ -71,7 +76,10 @@ def _play_on_temporary(options: StackOptions, policy: Policy, folder: Path, cons
                 lines.write(f"{render_instant(origin)} {render_instant(MONDAY)} {MORNING_RATE}\n")
                 lines.write(f"{render_instant(noon)} {render_instant(MONDAY + MORNING)} {DAY_RATE}\n")
             _introduce(console, MONDAY, DAY_RATE)
-            return asyncio.run(play(stack.run, policy, FileClock(clock_file), MONDAY, console, live=True))
+            good = asyncio.run(play(stack.run, policy, FileClock(clock_file), MONDAY, console, live=True))
+            if console.is_terminal and sys.stdin.isatty():
+                console.input("The stack runs until you press Enter. ")
+            return good
     finally:
         remove_state(temporary.state)  # PostgreSQL's data can lie outside the folder
 
@@ -104,7 +112,11 @@ async def play(
         await day.close()
         await wait_until_idle(client)
         await day.show_mails()
-        return await _check(client, screen, policy, day)
+        good = await _check(client, screen, policy, day)
+    if BOARD in run["urls"]:
+        story = day.tickets[0]
+        screen.link(story.ticket.title, f"{run['urls'][BOARD]}/tickets/{story.id}", run["api_key"])
+    return good
 
 
 async def _check(client: StackClient, screen: Screen, policy: Policy, day: DemoDay) -> bool:

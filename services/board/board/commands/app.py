@@ -1,5 +1,8 @@
 """The commands of `python -m board`."""
 
-import typer
+from tocsin.runtime.process.commands import database_commands
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help="Shows tickets, deadlines and reports.")
+from board.commands.rebuild import rebuild_read_model
+
+app = database_commands("board", "Shows tickets, deadlines and reports.")
+app.command("rebuild")(rebuild_read_model)

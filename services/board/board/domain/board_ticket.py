@@ -78,6 +78,8 @@ class BoardClock:
     counted: timedelta
     evaluated_to: datetime
     remaining: tuple[Stretch, ...]
+    further: timedelta = timedelta(0)
+    """The time left after the last of `remaining`, of which sla-timer lists at most 100."""
     missed_roles: tuple[str, ...] = ()
     """The roles that are informed if it is missed. None for the resolution clock, which starts the ladder."""
 
@@ -92,7 +94,7 @@ class BoardClock:
             return None
         if self.state is ClockState.PAUSED:
             return max(timedelta(0), self.target - self.counted)
-        return sum((stretch.after(at) for stretch in self.remaining), timedelta(0))
+        return sum((stretch.after(at) for stretch in self.remaining), self.further)
 
     def is_overdue(self, at: datetime) -> bool:
         """Whether the deadline has passed at `at`, or the clock is known to be breached."""

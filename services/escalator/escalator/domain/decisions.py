@@ -3,6 +3,7 @@
 Pure: a decision depends on the event, earlier decisions and vacancies only. Deciding an event again changes nothing.
 """
 
+from tocsin.directory import role_title
 from tocsin.events import (
     ClockBreached,
     ClockCancelled,
@@ -85,7 +86,7 @@ def _notify_roles(event: ClockWarned | ClockBreached, escalation: TicketEscalati
             at=event.at,
             kind=kind,
             role=role,
-            role_title=_role_title(role),
+            role_title=role_title(role),
             clock=event.clock,
             target=event.target,
             started_at=event.started_at,
@@ -113,7 +114,7 @@ def _notify_once(
         at=event.at,
         kind=kind,
         role=role,
-        role_title=_role_title(role),
+        role_title=role_title(role),
         suggested_severity=event.suggested_severity,
     )
     return Decision(escalation.with_notification(Notification.of(notify, event)), (notify,))
@@ -143,8 +144,3 @@ def _void_clock(event: ClockVoided, escalation: TicketEscalation) -> Decision:
         return close_notifications(event, escalation, mailed, run=None, reason="voided", stand_down=True)
     still_open = [notification.id for notification in voided if notification.open]
     return close_notifications(event, escalation, still_open, run=None, reason="voided")
-
-
-def _role_title(role: str) -> str:
-    """The title of a role whose event carries only the name: `it_director` is `IT Director`."""
-    return " ".join("IT" if word == "it" else word.capitalize() for word in role.split("_"))

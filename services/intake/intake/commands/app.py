@@ -10,4 +10,4 @@ from intake.store.tables import OUTBOX
 app = service_commands("intake", "Store tickets and their events, and publish them.", OUTBOX, stored_events)
 app.command("mail")(mail_command)
 app.add_typer(hooks.app, name="hooks", help="Webhooks: check integrations, try payloads, list, replay and dismiss.")
-app.add_typer(keys.app, name="keys", help="API keys, for all four services.")
+app.add_typer(keys.app, name="keys", help="API keys, for all services.")

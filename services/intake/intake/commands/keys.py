@@ -1,4 +1,4 @@
-"""`python -m intake keys`: manage the API keys in keys.yaml, which all four services read."""
+"""`python -m intake keys`: manage the API keys in keys.yaml, which all services read."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator

@@ -124,3 +124,19 @@ class Offsets:
         """Store the first position of the partitions that have none yet."""
         rows = [{"topic": topic, "partition": p, "next_offset": offset} for p, offset in sorted(next_offsets.items())]
         await connection.execute(insert(self.table).on_conflict_do_nothing(), rows)
+
+    async def rewind(self, connection: AsyncConnection, topic: str, next_offsets: Mapping[int, int]) -> None:
+        """Store other positions of the partitions that have one, without a watermark.
+
+        Waits for the batches in progress. Their replicas lose the leases, and read on from the new positions.
+        """
+        columns = self.table.c
+        locked = select(columns.partition).where(columns.topic == topic).order_by(columns.partition).with_for_update()
+        await connection.execute(locked)
+        statement = (
+            update(self.table)
+            .where(columns.topic == topic, columns.partition == bindparam("p"))
+            .values(next_offset=bindparam("n"), accepted_through=None, holder=None, token=columns.token + 1)
+        )
+        rows = [{"p": partition, "n": offset} for partition, offset in sorted(next_offsets.items())]
+        await connection.execute(statement, rows)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
@@ -54,6 +54,33 @@ class RequiredScope:
         return caller
 
 
+class RequiredScopeInUrl(RequiredScope):
+    """The same; without a header, the key may be in the query parameter `key`, for programs that cannot send headers.
+
+    Addresses are logged by proxies and shown by programs, so the scope must be the only one of such a key.
+    """
+
+    async def __call__(
+        self,
+        request: Request,
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        key: Annotated[
+            str | None,
+            Query(
+                max_length=200,
+                description="An API key, for programs that cannot send a header. tickets:read must be its only scope",
+            ),
+        ] = None,
+    ) -> Caller:
+        text = request.query_params.get("key")  # not `key`: `check_key` calls this without it
+        if credentials is not None or text is None:
+            return await super().__call__(request, credentials)
+        caller = await super().__call__(request, HTTPAuthorizationCredentials(scheme="Bearer", credentials=text))
+        if caller.scopes != {self.scope}:
+            raise Problem(403, f"An API key in a URL must have the scope {self.scope} alone. Create another key.")
+        return caller
+
+
 def require(scope: str) -> RequiredScope:
     """A dependency that requires a key with this scope: `caller: Annotated[Caller, Depends(require(ADMIN))]`."""
     if scope not in SCOPES:
@@ -75,6 +102,8 @@ def _unauthorized(detail: str, error: str) -> Problem:
 
 MayRead = Annotated[Caller, Depends(require(TICKETS_READ))]
 """A caller whose key has the scope tickets:read."""
+MayReadByUrl = Annotated[Caller, Depends(RequiredScopeInUrl(TICKETS_READ))]
+"""The same, also with the key in the query parameter `key`."""
 MayWrite = Annotated[Caller, Depends(require(TICKETS_WRITE))]
 """A caller whose key has the scope tickets:write."""
 MayAdminister = Annotated[Caller, Depends(require(ADMIN))]

@@ -43,9 +43,8 @@ def exit_on_database_error() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def service_commands(package: str, about: str, outbox: Outbox, stored_events: StoredEvents) -> typer.Typer:
-    """The commands of `python -m PACKAGE`, to which a service adds its own. `stored_events` is for `republish`."""
-    name = package.replace("_", "-")
+def database_commands(package: str, about: str) -> typer.Typer:
+    """The commands of `python -m PACKAGE` for a service that publishes no events of tickets."""
     about = f"{about} Without a command, serve."
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=about)
 
@@ -57,6 +56,14 @@ def service_commands(package: str, about: str, outbox: Outbox, stored_events: St
         url = load(DatabaseSettings).database_url
         with exit_on_database_error():
             asyncio.run(migrate(package, url))
+
+    return app
+
+
+def service_commands(package: str, about: str, outbox: Outbox, stored_events: StoredEvents) -> typer.Typer:
+    """The commands of `python -m PACKAGE`, to which a service adds its own. `stored_events` is for `republish`."""
+    name = package.replace("_", "-")
+    app = database_commands(package, about)
 
     @app.command("republish")
     def republish_events(

@@ -48,12 +48,15 @@ class ReloadedFile(Generic[T]):
         self.public_problem: str | None = None
         self.written_at: datetime | None = None
 
-    def reload(self) -> T | None:
-        """Read the file if its time, size or inode has changed. Returns the new valid content, otherwise None."""
+    def reload(self, *, again: bool = False) -> T | None:
+        """Read the file if its time, size or inode has changed. Returns the new valid content, otherwise None.
+
+        `again`: read it in any case, because a file that it names has changed.
+        """
         try:
             status = file_status(self._path)
             version = (status.st_size, status.st_mtime_ns, status.st_ino)
-            if version == self._version:
+            if version == self._version and not again:
                 return None
             # Stored even if reading fails: an invalid file is logged once, not at every call.
             self._version = version

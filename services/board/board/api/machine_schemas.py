@@ -1,0 +1,362 @@
+"""The response models of the board's calls for machines."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Self
+from uuid import UUID
+
+from pydantic import ConfigDict, Field
+from tocsin.directory import Directory
+from tocsin.events import ClockName, Customer, DeliveryEvent, DeliveryState, EscalationReason, Severity
+from tocsin.instants import Instant
+from tocsin.runtime.http.responses import ResponseModel
+
+from board.domain.at_risk import AtRiskState, ComingDeadline, breach_recipients, holder_name, title_of
+from board.domain.board_ticket import BoardClock, BoardLadder, BoardTicket, ClockState, OpenState
+from board.domain.ticket_links import TicketLinks
+from board.handlers.machine_queries import AtRiskPage, TicketStatus
+
+_TICKET: Final[dict[str, Any]] = {
+    "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
+    "source": "connectwise",
+    "external_id": "SR-1042",
+    "customer": {"id": "acme", "name": "Acme Logistics"},
+    "severity": 1,
+    "summary": "Mail is down for the whole office",
+    "assignee": "Maya Lindqvist",
+}
+_DUE_AT: Final = "2026-06-09T12:10:00.000000Z"
+_AS_OF: Final = "2026-06-09T10:10:00.000000Z"
+_TEAM_LEAD: Final[dict[str, Any]] = {
+    "role": "service_desk_team_lead",
+    "title": "Service Desk Team Lead",
+    "name": "Ruth Adeyemi",
+}
+_AT_RISK: Final[dict[str, Any]] = {
+    "as_of": _AS_OF,
+    "within_seconds": 14400.0,
+    "items": [
+        _TICKET
+        | {
+            "clock": "resolution",
+            "cycle": 1,
+            "provisional": False,
+            "state": "warned",
+            "target": "24 hours",
+            "due_at": _DUE_AT,
+            "left_seconds": 7200.0,
+            "elapsed_left_seconds": 7200.0,
+            "would_notify": [{"tier": 1} | _TEAM_LEAD],
+        }
+    ],
+    "next_cursor": None,
+}
+_STATUS: Final[dict[str, Any]] = _TICKET | {
+    "as_of": "2026-06-09T13:10:00.000000Z",
+    "state": "open",
+    "opened_at": "2026-06-08T12:00:00.000000Z",
+    "dues": [
+        {
+            "clock": "response",
+            "cycle": 1,
+            "provisional": False,
+            "target": "1 hour",
+            "due_at": "2026-06-08T13:00:00.000000Z",
+            "outcome": "met",
+            "left_seconds": None,
+            "elapsed_left_seconds": None,
+        },
+        {
+            "clock": "resolution",
+            "cycle": 1,
+            "provisional": False,
+            "target": "24 hours",
+            "due_at": _DUE_AT,
+            "outcome": "breached",
+            "left_seconds": 0.0,
+            "elapsed_left_seconds": -3600.0,
+        },
+    ],
+    "tier": 1,
+    "ladder": {
+        "cycle": 1,
+        "run": 1,
+        "state": "held",
+        "steps": [
+            {"step": 1, "tier": 1, "role": "service_desk_team_lead", "title": "Service Desk Team Lead"}
+            | {"at": _DUE_AT, "reason": "resolution_breached", "voided": False, "names": ["Ruth Adeyemi"]}
+        ],
+        "next": {
+            "at": "2026-06-09T13:40:00.000000Z",
+            "tier": 2,
+            "role": "senior_it_operations_manager",
+            "title": "Senior IT Operations Manager",
+            "name": "Tomas Herrera",
+        },
+        "acknowledgements": [
+            {"at": "2026-06-09T12:40:00.000000Z", "by": "ruth.adeyemi", "held_until": "2026-06-09T13:40:00.000000Z"}
+        ],
+        "exhausted_at": None,
+        "ended_at": None,
+    },
+    "deliveries": {"total": 2, "by_state": {"sent": 2}},
+    "links": {
+        "url": "https://na.myconnectwise.net/v4_6_release/services/system_io/Service/fv_sr100_request.rails?"
+        "service_recid=1042",
+        "board_url": "https://sla.example.com/tickets/1f2179db-15df-5301-954e-79cce3c08d79",
+    },
+}
+
+
+class BreachRecipientResponse(ResponseModel):
+    """Who would be notified. `tier` is null outside the ladder, `name` if nobody holds the role now."""
+
+    tier: int | None
+    role: str
+    title: str
+    name: str | None
+
+
+class ListedTicketResponse(ResponseModel):
+    """A ticket: its ids, and what people call it."""
+
+    ticket_id: UUID
+    source: str
+    external_id: str
+    customer: Customer
+    severity: Severity
+    summary: str
+    assignee: str | None
+
+
+def _listed(found: BoardTicket) -> dict[str, Any]:
+    ticket = found.ticket
+    return {
+        "ticket_id": found.ticket_id,
+        "source": ticket.source,
+        "external_id": ticket.external_id,
+        "customer": ticket.customer,
+        "severity": found.severity,
+        "summary": ticket.summary,
+        "assignee": found.assignee,
+    }
+
+
+class AtRiskItemResponse(ListedTicketResponse):
+    """A deadline that has not passed. `left_seconds` is the time left as the clock counts: in elapsed or business time,
+    without closing hours. `elapsed_left_seconds` is the time until `due_at`.
+
+    `state` is `warned` from the clock's warning on. `provisional`: the resolution clock before the first response.
+    `would_notify`: by the directory now, who would be notified if the deadline passed; while a ladder is running, its
+    next tier.
+    """
+
+    clock: ClockName
+    cycle: int
+    provisional: bool
+    state: AtRiskState
+    target: str
+    due_at: Instant
+    left_seconds: float
+    elapsed_left_seconds: float
+    would_notify: tuple[BreachRecipientResponse, ...]
+
+    @classmethod
+    def of(cls, deadline: ComingDeadline, page: AtRiskPage, directory: Directory | None) -> Self:
+        clock = deadline.clock
+        recipients = breach_recipients(deadline.ticket, clock, directory, page.as_of)
+        return cls(
+            **_listed(deadline.ticket),
+            clock=clock.name,
+            cycle=clock.cycle,
+            provisional=clock.provisional,
+            state=deadline.state,
+            target=clock.target_words,
+            due_at=deadline.due_at,
+            left_seconds=deadline.left.total_seconds(),
+            elapsed_left_seconds=deadline.elapsed_left.total_seconds(),
+            would_notify=tuple(map(BreachRecipientResponse.model_validate, recipients)),
+        )
+
+
+class AtRiskResponse(ResponseModel):
+    """Deadlines by time left as of an instant, the most urgent first. `next_cursor` is null on the last page."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_AT_RISK]})
+
+    as_of: Instant
+    within_seconds: float
+    items: tuple[AtRiskItemResponse, ...]
+    next_cursor: str | None
+
+
+class TicketDueResponse(ResponseModel):
+    """The clock of that name in the last cycle that has one. `due_at` is null while a pause makes it unknown.
+
+    `left_seconds` is the time left as the clock counts, 0 if it is overdue; `elapsed_left_seconds` the time until
+    `due_at`, negative if it is overdue. Both are null once the clock has ended.
+    """
+
+    clock: ClockName
+    cycle: int
+    provisional: bool
+    target: str
+    due_at: Instant | None
+    outcome: ClockState
+    left_seconds: float | None
+    elapsed_left_seconds: float | None
+
+    @classmethod
+    def of(cls, clock: BoardClock, status: TicketStatus) -> Self:
+        left = clock.left(status.as_of)
+        is_due = clock.is_open and clock.due_at is not None
+        return cls(
+            clock=clock.name,
+            cycle=clock.cycle,
+            provisional=clock.provisional,
+            target=clock.target_words,
+            due_at=clock.due_at,
+            outcome=clock.state,
+            left_seconds=None if left is None else left.total_seconds(),
+            elapsed_left_seconds=(clock.due_at - status.as_of).total_seconds() if is_due and clock.due_at else None,
+        )
+
+
+class StatusStepResponse(ResponseModel):
+    """A step of the ladder. `names` are the people to whom its mail was addressed."""
+
+    step: int
+    tier: int
+    role: str
+    title: str
+    at: Instant
+    reason: EscalationReason
+    voided: bool
+    names: tuple[str, ...]
+
+
+class StatusNextStepResponse(ResponseModel):
+    """The next step if no further fact arrives. `tier` is null if the ladder will be exhausted, `name` if nobody holds
+    the role now.
+    """
+
+    at: Instant
+    tier: int | None
+    role: str | None
+    title: str | None
+    name: str | None
+
+
+class StatusAcknowledgementResponse(ResponseModel):
+    """An acknowledgement. `held_until` is null while a pause makes it unknown."""
+
+    at: Instant
+    by: str | None
+    held_until: Instant | None
+
+
+class StatusLadderResponse(ResponseModel):
+    """The current ladder. `next` is null if the next instant is unknown, or nothing follows."""
+
+    cycle: int
+    run: int
+    state: str = Field(description="`running`, `held`, `exhausted` or `ended`")
+    steps: tuple[StatusStepResponse, ...]
+    next: StatusNextStepResponse | None
+    acknowledgements: tuple[StatusAcknowledgementResponse, ...]
+    exhausted_at: Instant | None
+    ended_at: Instant | None
+
+    @classmethod
+    def of(cls, ladder: BoardLadder, status: TicketStatus, directory: Directory | None) -> Self:
+        found, names = status.ticket, _names_by_notification(status.deliveries)
+        upcoming = ladder.next
+        role = None if upcoming is None else upcoming.role
+        return cls(
+            cycle=ladder.cycle,
+            run=ladder.run,
+            state=ladder.state,
+            steps=tuple(
+                StatusStepResponse(
+                    step=step.step,
+                    tier=step.tier,
+                    role=step.role,
+                    title=title_of(found, step.role),
+                    at=step.at,
+                    reason=step.reason,
+                    voided=step.voided,
+                    names=names.get(step.notification_id, ()),
+                )
+                for step in ladder.steps
+            ),
+            next=None
+            if upcoming is None
+            else StatusNextStepResponse(
+                at=upcoming.at,
+                tier=upcoming.tier,
+                role=role,
+                title=None if role is None else title_of(found, role),
+                name=None if role is None else holder_name(found, role, directory, status.as_of),
+            ),
+            acknowledgements=tuple(map(StatusAcknowledgementResponse.model_validate, ladder.acknowledgements)),
+            exhausted_at=ladder.exhausted_at,
+            ended_at=ladder.ended_at,
+        )
+
+
+def _names_by_notification(deliveries: Iterable[DeliveryEvent]) -> Mapping[UUID | None, tuple[str, ...]]:
+    names: dict[UUID | None, tuple[str, ...]] = {}
+    for delivery in deliveries:
+        name, known = delivery.recipient.name, names.get(delivery.notification_id, ())
+        if name is not None and name not in known and delivery.state != "cancelled":
+            names[delivery.notification_id] = (*known, name)
+    return names
+
+
+class DeliveryCountsResponse(ResponseModel):
+    """How many mails there are about the ticket, in all and by their present state."""
+
+    total: int
+    by_state: dict[DeliveryState, int]
+
+
+class TicketLinksResponse(ResponseModel):
+    """The ticket's page in its tool, and in the board; null if the address is not configured."""
+
+    url: str | None
+    board_url: str | None
+
+
+class TicketStatusResponse(ListedTicketResponse):
+    """A ticket: its state, deadlines and escalation. `tier` is the last one notified, null before the first."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_STATUS]})
+
+    as_of: Instant
+    state: OpenState
+    opened_at: Instant
+    dues: tuple[TicketDueResponse, ...]
+    tier: int | None
+    ladder: StatusLadderResponse | None
+    deliveries: DeliveryCountsResponse
+    links: TicketLinksResponse
+
+    @classmethod
+    def of(cls, status: TicketStatus, directory: Directory | None, links: TicketLinks) -> Self:
+        found = status.ticket
+        ladder = found.ladder
+        last = {clock.name: clock for clock in found.clocks}
+        return cls(
+            **_listed(found),
+            as_of=status.as_of,
+            state=found.state,
+            opened_at=found.ticket.opened_at,
+            dues=tuple(TicketDueResponse.of(clock, status) for clock in last.values()),
+            tier=None if ladder is None else ladder.tier,
+            ladder=None if ladder is None else StatusLadderResponse.of(ladder, status, directory),
+            deliveries=DeliveryCountsResponse(
+                total=len(status.deliveries),
+                by_state=Counter(delivery.state for delivery in status.deliveries),
+            ),
+            links=TicketLinksResponse(url=links.tool_page(found.ticket), board_url=links.board_page(found.ticket)),
+        )

@@ -1,0 +1,19 @@
+"""Builds the read model anew from what the topics hold."""
+
+from collections.abc import Mapping
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from board.store import records
+from board.store.tables import OFFSETS
+
+
+async def rebuild(connection: AsyncConnection, beginnings: Mapping[str, Mapping[int, int]]) -> None:
+    """Empty the read model, and continue from these offsets by topic and partition. Never commits.
+
+    A running board need not be stopped: its batches in progress end first, and its consumers then read from the new
+    offsets. The webhooks that were sent are kept, so none is sent again.
+    """
+    for topic, offsets in sorted(beginnings.items()):
+        await OFFSETS.rewind(connection, topic, offsets)
+    await records.remove_all(connection)

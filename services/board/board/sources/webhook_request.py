@@ -1,0 +1,107 @@
+"""Sends one webhook by HTTP: signed, without redirects, to allowed addresses only."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Final
+from uuid import UUID
+
+import httpx
+from tocsin.runtime.errors import RequestFailedError
+from tocsin.runtime.http.checked_request import (
+    AllowedAddresses,
+    CheckedRequest,
+    describe_request_error,
+    send_checked,
+    trusted_authorities,
+)
+from tocsin.runtime.http.public_address import Network
+
+from board.domain.webhooks.config import WebhookEndpoint
+from board.domain.webhooks.delivery import AttemptOutcome
+from board.domain.webhooks.signature import webhook_headers
+from board.sources.webhooks_file import read_secrets, read_url
+
+SECONDS: Final = 15.0
+"""The longest time of an attempt, from the look-up of the name to the end of the response."""
+MAX_RESPONSE_BYTES: Final = 1000
+_BODY_SECONDS: Final = 3.0
+_HEADERS: Final = {
+    "Content-Type": "application/json; charset=utf-8",
+    "Accept-Encoding": "identity",
+    "User-Agent": "tocsin",
+    "Connection": "close",
+}
+
+
+@dataclass(frozen=True)
+class WebhookClient:
+    """Sends webhooks to public addresses, and to those in `networks`."""
+
+    networks: Sequence[Network]
+
+    async def send(self, endpoint: WebhookEndpoint, delivery_id: UUID, body: str) -> AttemptOutcome:
+        """What came of one attempt. Failures of any kind are outcomes; nothing is raised."""
+        try:
+            url, secrets = read_url(endpoint), read_secrets(endpoint)
+        except ValueError as error:
+            return AttemptOutcome(problem=str(error))
+        headers = _HEADERS | webhook_headers(delivery_id, datetime.now(UTC), body, secrets)
+        try:
+            async with asyncio.timeout(SECONDS):
+                return await self._post(CheckedRequest("POST", httpx.URL(url), headers, body.encode()))
+        except RequestFailedError as error:
+            return AttemptOutcome(problem=str(error))
+        except httpx.InvalidURL:
+            return AttemptOutcome(problem="has an address that is not a URL; correct it")
+        except (TimeoutError, httpx.TimeoutException):
+            return AttemptOutcome(problem=f"does not respond within {SECONDS:.0f} seconds")
+        except (httpx.HTTPError, OSError) as error:
+            return AttemptOutcome(problem=describe_request_error(error))
+
+    async def _post(self, request: CheckedRequest) -> AttemptOutcome:
+        allowed = AllowedAddresses(self.networks, "TOCSIN_WEBHOOK_NETWORKS")
+        async with send_checked(request, allowed, self._tls, seconds=SECONDS) as response:
+            return AttemptOutcome(
+                status=response.status_code,
+                response=await _read_beginning(response),
+                retry_after=_retry_after(response.headers.get("Retry-After")),
+            )
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        # Kept, because loading all authorities takes 20 ms. Certificates in SSL_CERT_FILE are read once.
+        return trusted_authorities()
+
+
+async def _read_beginning(response: httpx.Response) -> str:
+    """The beginning of the body as text. A body that hangs or breaks off changes nothing: the status has decided."""
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for piece in response.aiter_raw():
+                content += piece
+                if len(content) >= MAX_RESPONSE_BYTES:
+                    break
+    except (httpx.HTTPError, TimeoutError):
+        pass
+    text = content[:MAX_RESPONSE_BYTES].decode(errors="replace")
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+
+
+def _retry_after(value: str | None) -> timedelta | None:
+    """The time that a Retry-After header states, in seconds or as a date. None: missing, invalid or in the past."""
+    if value is None:
+        return None
+    try:
+        if value.strip().isdecimal():
+            return timedelta(seconds=min(int(value[:12]), 10**8))
+        at = parsedate_to_datetime(value)
+        pause = (at if at.tzinfo is not None else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return pause if pause > timedelta(0) else None

@@ -1,0 +1,180 @@
+"""Tickets whose clocks and ladder are outdated: mark, claim, and store what the owners responded.
+
+`refresh_at` is the next attempt, `stale_at` the instant since which a record has arrived that no response includes yet;
+both are real time. A claim moves `refresh_at`, and so does every record that arrives: a response counts only if
+`refresh_at` is still that of its claim. No lock is held while the owners are asked.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from board.store.versions import begin_changes
+
+SETTLE: Final = timedelta(milliseconds=50)
+"""How long after a record the owners are asked: they receive it at the same time, and need a moment to handle it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaleTicket:
+    """A ticket to be read again, as it was claimed. `clocks` and `ladder` are JSON, null if there are none yet."""
+
+    ticket_id: UUID
+    tenant: str
+    is_open: bool
+    last_fact: int
+    ladder_event_id: UUID | None
+    clocks: str | None
+    ladder: str | None
+    refresh_at: datetime
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshedTicket:
+    """A claimed ticket after the owners were asked. `clocks` and `ladder` are JSON.
+
+    `is_fresh`: they include everything that had arrived. `pause`: until the next attempt; null: with the next record.
+    """
+
+    claimed: StaleTicket
+    clocks: str | None
+    ladder: str | None
+    is_fresh: bool
+    pause: timedelta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """How many tickets are outdated, and for how long the oldest has been."""
+
+    tickets: int
+    age: timedelta
+
+
+async def mark_stale(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+    """Mark these tickets, which are locked, as changed and outdated."""
+    if ticket_ids:
+        await connection.execute(_MARK_STALE, {"ticket_ids": list(ticket_ids), "settle": SETTLE})
+
+
+async def mark_changed(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+    """Mark these tickets, which are locked, as changed."""
+    if ticket_ids:
+        await connection.execute(_MARK_CHANGED, {"ticket_ids": list(ticket_ids)})
+
+
+async def claim(
+    connection: AsyncConnection, tenants: Collection[str], *, most: int, lease: timedelta
+) -> list[StaleTicket]:
+    """Tickets of these tenants that are due, at most so many: outdated ones first, closed and historic ones last.
+
+    No other replica claims them until `lease` has passed.
+    """
+    parameters = {"tenants": list(tenants), "most": most, "lease": lease}
+    return [StaleTicket(*row) for row in await connection.execute(_CLAIM, parameters)]
+
+
+async def store_refreshed(connection: AsyncConnection, refreshed: Sequence[RefreshedTicket]) -> int:
+    """Store what the owners responded, and return for how many tickets it still counted."""
+    ticket_ids = [each.claimed.ticket_id for each in refreshed]
+    await begin_changes(connection)
+    rows = await connection.execute(_LOCK, {"ticket_ids": ticket_ids})
+    locked = {row.ticket_id: row.refresh_at for row in rows}
+    held = [each for each in refreshed if locked.get(each.claimed.ticket_id) == each.claimed.refresh_at]
+    if held:
+        await connection.execute(_STORE, _columns(held))
+    return len(held)
+
+
+def _columns(refreshed: Sequence[RefreshedTicket]) -> dict[str, list[Any]]:
+    return {
+        "ticket_ids": [each.claimed.ticket_id for each in refreshed],
+        "clocks": [each.clocks for each in refreshed],
+        "ladders": [each.ladder for each in refreshed],
+        "changed": [each.clocks != each.claimed.clocks or each.ladder != each.claimed.ladder for each in refreshed],
+        "fresh": [each.is_fresh for each in refreshed],
+        "pauses": [each.pause for each in refreshed],
+        "failures": [0 if each.is_fresh else each.claimed.failures + 1 for each in refreshed],
+    }
+
+
+async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) -> Staleness:
+    """How outdated the tickets of these tenants are."""
+    row = (await connection.execute(_STALENESS, {"tenants": list(tenants)})).one()
+    return Staleness(row.tickets, row.age or timedelta(0))
+
+
+async def count_without_key(connection: AsyncConnection, tenants: Collection[str]) -> dict[str, int]:
+    """The open tickets of all other tenants, by tenant."""
+    rows = await connection.execute(_WITHOUT_KEY, {"tenants": list(tenants)})
+    return {row.tenant: row.tickets for row in rows}
+
+
+_MARK_STALE: Final = text(
+    """
+    UPDATE tickets SET
+        stale_at = coalesce(stale_at, clock_timestamp()),
+        refresh_at = clock_timestamp() + CAST(:settle AS interval),
+        refresh_failures = 0,
+        version = nextval('ticket_versions')
+    WHERE ticket_id = ANY(CAST(:ticket_ids AS uuid[]))
+    """
+)
+_MARK_CHANGED: Final = text(
+    "UPDATE tickets SET version = nextval('ticket_versions') WHERE ticket_id = ANY(CAST(:ticket_ids AS uuid[]))"
+)
+_CLAIM: Final = text(
+    """
+    WITH due AS (
+        SELECT ticket_id FROM tickets
+        WHERE refresh_at <= clock_timestamp() AND ticket IS NOT NULL AND tenant = ANY(CAST(:tenants AS text[]))
+        ORDER BY historic OR NOT is_open, stale_at IS NULL, refresh_at
+        LIMIT :most FOR UPDATE SKIP LOCKED
+    )
+    UPDATE tickets AS t SET refresh_at = clock_timestamp() + CAST(:lease AS interval)
+    FROM due WHERE t.ticket_id = due.ticket_id
+    RETURNING t.ticket_id, t.tenant, t.is_open, t.last_fact, t.ladder_event_id, t.clocks, t.ladder, t.refresh_at,
+        t.refresh_failures
+    """
+)
+_LOCK: Final = text(
+    """
+    SELECT ticket_id, refresh_at FROM tickets WHERE ticket_id = ANY(CAST(:ticket_ids AS uuid[]))
+    ORDER BY ticket_id FOR UPDATE
+    """
+)
+_STORE: Final = text(
+    """
+    UPDATE tickets AS t SET
+        clocks = given.clocks,
+        ladder = given.ladder,
+        stale_at = CASE WHEN given.fresh THEN NULL ELSE t.stale_at END,
+        refresh_at = clock_timestamp() + given.pause,
+        refresh_failures = given.failures,
+        version = CASE WHEN given.changed THEN nextval('ticket_versions') ELSE t.version END
+    FROM unnest(
+        CAST(:ticket_ids AS uuid[]), CAST(:clocks AS text[]), CAST(:ladders AS text[]), CAST(:changed AS boolean[]),
+        CAST(:fresh AS boolean[]), CAST(:pauses AS interval[]), CAST(:failures AS integer[])
+    ) AS given (ticket_id, clocks, ladder, changed, fresh, pause, failures)
+    WHERE t.ticket_id = given.ticket_id
+    """
+)
+_STALENESS: Final = text(
+    """
+    SELECT count(*) AS tickets, clock_timestamp() - min(stale_at) AS age
+    FROM tickets WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
+        AND tenant = ANY(CAST(:tenants AS text[]))
+    """
+)
+_WITHOUT_KEY: Final = text(
+    """
+    SELECT tenant, count(*) AS tickets FROM tickets
+    WHERE is_open AND tenant <> ALL(CAST(:tenants AS text[])) GROUP BY tenant
+    """
+)

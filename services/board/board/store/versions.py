@@ -1,0 +1,44 @@
+"""Versions of tickets, such that a reader misses none.
+
+A sequence numbers the changes, and transactions commit in another order than they took their numbers: a reader that
+continues after the highest version that it saw would miss the ones that were still uncommitted. Therefore a transaction
+that will take versions first holds a shared lock, whose key is the version that was taken last. No version above the
+lowest such key is complete. Nobody ever waits for these locks.
+"""
+
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_SPACE: Final = 1_651_470_708
+"""The first half of the locks' keys, which no other lock of this database has."""
+_WRAP: Final = 2**31
+"""The second half of a key is a 32-bit integer: the version modulo this number."""
+
+_LAST: Final = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM ticket_versions"
+_LOCK: Final = text(f"SELECT pg_advisory_xact_lock_shared({_SPACE}, CAST(({_LAST}) % {_WRAP} AS integer))")
+_READ_LAST: Final = text(_LAST)
+_LOCKED: Final = text(
+    f"""
+    SELECT CAST(objid AS bigint) FROM pg_locks
+    WHERE locktype = 'advisory' AND classid = {_SPACE} AND objsubid = 2
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    """
+)
+
+
+async def begin_changes(connection: AsyncConnection) -> None:
+    """Announce that this transaction will take versions. It must be called before the first one is taken."""
+    await connection.execute(_LOCK)
+
+
+async def load_complete_version(connection: AsyncConnection) -> int:
+    """The highest version such that this one and all lower ones are committed; 0 before the first.
+
+    The next statement of a transaction at the level READ COMMITTED sees them.
+    """
+    # In this order and in two statements: who took a version up to `last` had its lock by then.
+    last: int = (await connection.execute(_READ_LAST)).scalar_one()
+    keys = (await connection.execute(_LOCKED)).scalars()
+    return min((last - (last - key) % _WRAP for key in keys), default=last)
