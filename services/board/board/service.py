@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import machine
+from board.api import machine, reports
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.html import static_routes
 from board.api.session import SessionSigner
@@ -82,7 +82,11 @@ def build(
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)), static_routes()],
+        [
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+            static_routes(),
+            reports.router(upstream, runtime.clock, settings.zone),
+        ],
         notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),

@@ -3,6 +3,8 @@
 from tocsin.runtime.process.commands import database_commands
 
 from board.commands.rebuild import rebuild_read_model
+from board.commands.report import write_report
 
 app = database_commands("board", "Shows tickets, deadlines and reports.")
 app.command("rebuild")(rebuild_read_model)
+app.command("report")(write_report)
