@@ -33,9 +33,9 @@ replay: setup  ## import a real help-desk log as history and check every ticket:
 test: setup  ## run the tests, against real PostgreSQL, Kafka and SMTP, and Prometheus where it is installed
 	$(BIN)/pytest -n 3 --dist loadgroup
 
-test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, restores, secrets, `make run`, `make replay`, every Python here
+test-slow: setup  ## run the slow tests: images, metrics against a real Prometheus, API fuzzing, SMTP faults, load, restores, secrets, `make run`, `make replay`, pages in a browser, every Python here
 	$(BIN)/pytest -n 0 $(ALONE)
-	$(BIN)/pytest -n 3 --dist loadgroup tests/slow --ignore $(ALONE)
+	$(BIN)/pytest -n 3 --dist loadgroup -rs tests/slow --ignore $(ALONE)
 
 check: setup  ## check lint, format, types, architecture, dependencies and API documents; changes nothing
 	$(BIN)/ruff check .

@@ -219,5 +219,7 @@ def test_the_proxy_forwards_the_api_and_nothing_else() -> None:
     (pages,) = re.findall(r"^:8084 \{\n(.+?)^\}", text, re.MULTILINE | re.DOTALL)
     assert "@inside path /metrics /livez /readyz" in pages
     assert f"reverse_proxy {board}" in pages
+    for header in (Board.model_fields[f"board_{name}_header"].default for name in ("user", "groups")):
+        assert f"request_header -{header}\n" in pages, "anybody could say who they are"
     assert {name: settings.model_fields["port"].default for name, settings in OURS.items()} == ports
     assert text.count("{") == text.count("}")

@@ -37,13 +37,20 @@ CHANNELS: Final = {
     ),
     "notifications": (NOTIFICATIONS_TOPIC, "The state of each mail.", ("delivery.",)),
 }
+_REPORTS: Final = ("report.",)
 SENDERS: Final = {
     "intake": "tickets",
     "sla-timer": "deadlines",
     "escalator": "escalations",
     "notifier": "notifications",
+    "board": "escalations",
 }
-RECEIVERS: Final = {"sla-timer": "tickets", "escalator": "deadlines", "notifier": "escalations"}
+RECEIVERS: Final = {
+    "sla-timer": ("tickets",),
+    "escalator": ("deadlines",),
+    "notifier": ("escalations",),
+    "board": tuple(CHANNELS),
+}
 
 
 def document() -> dict[str, Any]:
@@ -56,16 +63,23 @@ def document() -> dict[str, Any]:
             "description": (
                 "Service-level deadlines, escalations and notifications. Events are CloudEvents 1.0 in the binary mode "
                 "of the Kafka binding. The key of each record is the ticket's id, so the events of a ticket stay in "
-                "order. Within a version of a topic, fields are only added, and are optional: ignore unknown fields."
+                "order; the key of a report is its id. Within a version of a topic, fields are only added, and are "
+                "optional: ignore unknown fields."
             ),
         },
         "defaultContentType": "application/json",
         "channels": {name: _channel(name) for name in CHANNELS},
         "operations": {
-            **{f"{_word(service)}-sends": _operation("send", service, channel) for service, channel in SENDERS.items()},
             **{
-                f"{_word(service)}-receives": _operation("receive", service, channel)
-                for service, channel in RECEIVERS.items()
+                f"{_word(service)}-sends": _operation("send", service, channel, _sent_by(service, channel))
+                for service, channel in SENDERS.items()
+            },
+            **{
+                f"{_word(service)}-receives{f'-{channel}' if len(channels) > 1 else ''}": _operation(
+                    "receive", service, channel, types_of(channel)
+                )
+                for service, channels in RECEIVERS.items()
+                for channel in channels
             },
         },
         "components": {
@@ -85,6 +99,11 @@ def types_of(channel: str) -> list[str]:
     return [name for name in EVENT_TYPES if name.startswith(CHANNELS[channel][2])]
 
 
+def _sent_by(service: str, channel: str) -> list[str]:
+    """The event types that the service publishes. Two services publish escalations."""
+    return [name for name in types_of(channel) if name.startswith(_REPORTS) == (service == "board")]
+
+
 def _channel(name: str) -> dict[str, Any]:
     topic, description, _ = CHANNELS[name]
     return {
@@ -95,12 +114,12 @@ def _channel(name: str) -> dict[str, Any]:
     }
 
 
-def _operation(action: str, service: str, channel: str) -> dict[str, Any]:
+def _operation(action: str, service: str, channel: str, types: list[str]) -> dict[str, Any]:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
         "summary": f"{service} {'publishes' if action == 'send' else 'consumes'} {channel}.",
-        "messages": [{"$ref": f"#/channels/{channel}/messages/{kind}"} for kind in types_of(channel)],
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{kind}"} for kind in types],
     }
 
 
@@ -170,7 +189,7 @@ def _word(service: str) -> str:
 
 _CLOUD_EVENT: Final = {
     "type": "object",
-    "description": "The headers of a CloudEvent in binary mode. `ce_subject` is the ticket's id.",
+    "description": "The headers of a CloudEvent in binary mode. `ce_subject` is the id of the ticket or of the report.",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_subject", "content-type"],
     "properties": {
         "ce_specversion": {"const": "1.0"},

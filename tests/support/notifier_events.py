@@ -1,10 +1,22 @@
-"""Events of the escalator, for tests of the notifier."""
+"""Events of the escalator and the board, for tests of the notifier."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from tocsin.events import Contact, Customer, Exhausted, Notify, StandDown, Ticket, Tier, UpcomingStep
+from tocsin.events import (
+    Contact,
+    Customer,
+    Exhausted,
+    Notify,
+    ReportReady,
+    StandDown,
+    Ticket,
+    Tier,
+    UpcomingStep,
+    pack_page,
+    report_id,
+)
 
 NOON = datetime(2026, 6, 8, 12, 0, tzinfo=UTC)
 TIERS = {1: Tier(number=1, role="service_desk_team_lead", title="Service Desk Team Lead")}
@@ -97,3 +109,21 @@ def stand_down(of: Ticket | None = None, **fields: Any) -> StandDown:
         "reason": "resolved",
     }
     return StandDown(**(given_fields | fields))
+
+
+REPORT_PAGE = "<!DOCTYPE html><title>Service levels</title><p>Øresund: 98.3 %</p>"
+
+
+def report_ready(customer: str | None = "acme", to: str = "dana", month: str = "2026-05", **fields: Any) -> ReportReady:
+    given_fields: dict[str, Any] = {
+        "event_id": report_id("default", month, customer, to),
+        "tenant": "default",
+        "month": month,
+        "customer": Customer(id=customer, name=customer.capitalize()) if customer else None,
+        "to": to,
+        "subject": "Service levels of May 2026",
+        "text": "Response: 118 of 120 met (98.3 %)\nResolution: 96 of 101 met (95.0 %)",
+        "at": NOON,
+    }
+    made = ReportReady(**(given_fields | fields))
+    return made.model_copy(update={"page": pack_page(REPORT_PAGE)}) if "page" not in fields else made

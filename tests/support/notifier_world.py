@@ -16,7 +16,7 @@ from notifier.store import deliveries, queue
 from notifier.store.tables import DELIVERIES, JOURNAL, OUTBOX
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
-from tocsin.events import DeliveryEvent, EscalationEvent, decode
+from tocsin.events import DeliveryEvent, EscalationEvent, ReportReady, decode
 from tocsin.runtime.database.engine import driver_connection, engine
 from tocsin.runtime.kafka.record_headers import unpack
 from tocsin.runtime.kafka.records import Received
@@ -94,7 +94,7 @@ class NotifierWorld:
         own = {"database_url": self.url, "directory": self.directory, "smtp": self.sink.address}
         return Settings.model_validate({**REQUIRED, **own, **self.settings, **changes})
 
-    async def receive(self, *events: EscalationEvent) -> None:
+    async def receive(self, *events: EscalationEvent | ReportReady) -> None:
         """The events arrive in one batch, in this order."""
         batch = [
             Received(event, "tocsin.escalations.v1", 0, offset, self.published_at)

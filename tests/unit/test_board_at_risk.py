@@ -18,7 +18,7 @@ from board.domain.at_risk import (
 from board.domain.board_ticket import BoardLadder, BoardTicket, ClockState, OpenState, UpcomingTier
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.policy_history import PolicyHistory
-from support.board_tickets import board_ticket, evaluated
+from support.evaluated_board_tickets import board_ticket, evaluated
 from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story, story_policy
 from support.search_budget import tries

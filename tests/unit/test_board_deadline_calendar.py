@@ -10,7 +10,7 @@ from board.domain.board_ticket import BoardTicket
 from board.domain.deadline_calendar import deadlines_within, export_deadlines
 from board.domain.ticket_links import TicketLinks
 from sla_timer.domain.policy_history import PolicyHistory
-from support.board_tickets import board_ticket, evaluated
+from support.evaluated_board_tickets import board_ticket, evaluated
 from support.fake_timer import moment, numbered_fact, shipped_history
 from support.random_stories import random_story, story_policy
 from support.search_budget import tries

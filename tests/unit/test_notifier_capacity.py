@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 from notifier.domain.delivery import Now
-from notifier.domain.new_delivery import delivery_for
+from notifier.domain.new_delivery import delivery_for, report_delivery
 from notifier.handlers.claims import Claim, ClaimedMail
 from notifier.workers.capacity import Attempt, Capacity, free_capacity, next_to_connect
 from notifier.workers.circuit_breaker import CircuitState
-from support.notifier_events import NOON, escalation
+from support.notifier_events import NOON, escalation, report_ready
 from support.notifier_mails import READER
 
-ANY, URGENT = 4, 1
+ANY, OF_TICKETS, URGENT = 5, 4, 1
+REPORT = report_delivery(report_ready(), Now(NOON, NOON))
 
 
 def attempts(count: int, *, severity: int = 3, is_probe: bool = False, **flags: bool) -> list[Attempt]:
@@ -80,6 +81,13 @@ def test_a_mail_of_severity_1_waits_for_the_envelope_of_another_probe_of_severit
     in_data = attempts(1, severity=1, is_probe=True, is_connecting=False)
     assert free_capacity(connecting, CircuitState.HALF_OPEN, 16) == Capacity(0, URGENT)
     assert free_capacity(in_data, CircuitState.HALF_OPEN, 16) == Capacity(1, URGENT)
+
+
+def test_one_report_at_a_time_is_in_flight_and_mails_about_tickets_go_on() -> None:
+    report = Attempt(ClaimedMail(None, [Claim(REPORT, report_ready(), READER, (), (), ())], NOON), False, claim_began=0)
+    assert free_capacity([report], CircuitState.CLOSED, 16) == Capacity(35, OF_TICKETS)
+    report.is_answered = True
+    assert free_capacity([report], CircuitState.CLOSED, 16) == Capacity(36, ANY)
 
 
 def test_nothing_starts_during_a_pause() -> None:

@@ -167,7 +167,7 @@ def test_no_text_of_a_ticket_escapes_its_line(summary: str, customer: str, name:
 
 def test_a_stand_down_is_never_an_item() -> None:
     with pytest.raises(TypeError):
-        as_item(stand_down(), is_late=False, page=None)
+        as_item(stand_down(), {}, is_late=False)
 
 
 def compose(by: MailComposer, *notifies: Notify) -> Mail:

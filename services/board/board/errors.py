@@ -3,12 +3,12 @@
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
 ├── UnknownCustomerError     sla-timer has no numbers of this customer
-├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
-├── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
-└── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── WebhookTemplateError     a template of webhooks.yaml cannot be used
+├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+└── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
 WebhooksFileError            webhooks.yaml is invalid
 """
@@ -32,14 +32,6 @@ class TicketNotOnBoardError(BoardError):
     """No ticket with this id has arrived in the read model."""
 
 
-class LoginRequiredError(BoardError):
-    """A page was requested without a valid session, API key or headers of a trusted proxy."""
-
-
-class InvalidSessionError(BoardError):
-    """The cookie is not a session that we signed, or the session has expired."""
-
-
 class WebhookNotFoundError(BoardError):
     def __init__(self) -> None:
         super().__init__("Webhook delivery not found.")
@@ -56,3 +48,11 @@ class WebhookTemplateError(BoardError):
 
 class WebhooksFileError(DocumentError):
     """webhooks.yaml is invalid."""
+
+
+class LoginRequiredError(BoardError):
+    """A page was requested without a valid session, API key or headers of a trusted proxy."""
+
+
+class InvalidSessionError(BoardError):
+    """The cookie is not a session that we signed, or the session has expired."""

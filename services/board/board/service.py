@@ -83,13 +83,13 @@ def build(
         "Open tickets, their deadlines, and reports.",
         consumers,
         [
-            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
             static_routes(),
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
             reports.router(upstream, runtime.clock, settings.zone),
         ],
-        notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
+        notes={"directory": directory.note},
     )
     add_access(app, _access(settings, runtime.keys))
     return BoardService(

@@ -37,6 +37,8 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     port: Port = 8084
     directory: Path
     """The path of directory.yaml, which says who holds a role. Reloaded when it changes."""
+    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    """The base URL of the pages, for links to them."""
     board_session_keys: Annotated[SecretStr, AfterValidator(_session_keys)] | None = None
     """The key that signs sessions and, separated by commas, older keys whose sessions stay valid. If it is missing,
     nobody can sign in with an API key.
@@ -49,8 +51,6 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     """The header of a trusted proxy with the user's groups, separated by commas."""
     board_tenants: Json[dict[str, str]] = Field(default_factory=dict, validate_default=False)
     """The tenant whose tickets the members of a group see, by group. The first group that a user has counts."""
-    public_url: Annotated[str, AfterValidator(public_url)] | None = None
-    """The base URL of the pages, for links to them."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
     ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None

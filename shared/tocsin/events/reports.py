@@ -1,18 +1,21 @@
 """The event that a monthly report is to be mailed to a person. Topic `tocsin.escalations.v1`."""
 
 import zlib
+from base64 import b64decode, b64encode
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import Base64Bytes, Field, model_validator
+from pydantic import Field, model_validator
 
 from tocsin.events.values import Customer, FrozenModel
 from tocsin.instants import Instant
 
 MAX_PAGE_BYTES: Final = 10_000_000
 """The largest page of a report. Its attachment stays below what mail servers accept by default."""
-_MAX_PACKED_BYTES: Final = 450_000
-"""In base64 600,000 bytes, so that the record stays far below what Kafka accepts."""
+MAX_TEXT: Final = 20_000
+"""The longest summary, in characters."""
+_MAX_PACKED: Final = 600_000
+"""The longest packed page, in characters: the record stays far below what Kafka accepts."""
 _GZIP: Final = 31  # zlib's window bits for the gzip format
 
 Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["2026-05"])]
@@ -37,10 +40,11 @@ class ReportReady(FrozenModel):
     """The id of the person in the directory."""
     subject: str
     """The subject of the mail."""
-    text: str
+    text: Annotated[str, Field(max_length=MAX_TEXT)]
     """The summary in the mail, one statement a line."""
-    page: Annotated[Base64Bytes, Field(max_length=_MAX_PACKED_BYTES)] | None = None
-    """The report as a self-contained HTML page, compressed by gzip, which the mail attaches. Null if it is too large."""
+    page: Annotated[str, Field(max_length=_MAX_PACKED)] | None = None
+    """The report as a self-contained HTML page, compressed by gzip, in base64. The mail attaches it. Null if it is too
+    large."""
     url: str | None = None
     """The address of the report, which the mail links to. Null if it is not known."""
     at: Instant
@@ -63,23 +67,23 @@ class ReportReady(FrozenModel):
         return self
 
 
-def pack_page(html: str) -> bytes | None:
+def pack_page(html: str) -> str | None:
     """The page as `ReportReady.page` carries it; None if it is too large to be mailed."""
     plain = html.encode()
     if len(plain) > MAX_PAGE_BYTES:
         return None
     packer = zlib.compressobj(level=9, wbits=_GZIP)
-    packed = packer.compress(plain) + packer.flush()
-    return packed if len(packed) <= _MAX_PACKED_BYTES else None
+    packed = b64encode(packer.compress(plain) + packer.flush()).decode("ascii")
+    return packed if len(packed) <= _MAX_PACKED else None
 
 
-def _unpack(packed: bytes) -> bytes:
+def _unpack(packed: str) -> bytes:
     """Raises ValueError if it is not complete, or too large."""
     unpacker = zlib.decompressobj(wbits=_GZIP)
     try:
-        plain = unpacker.decompress(packed, MAX_PAGE_BYTES)
-    except zlib.error as error:
-        raise ValueError("must be a page compressed by gzip") from error
+        plain = unpacker.decompress(b64decode(packed, validate=True), MAX_PAGE_BYTES)
+    except (ValueError, zlib.error) as error:
+        raise ValueError("page is not base64 of a page compressed by gzip") from error
     if not unpacker.eof:
-        raise ValueError(f"must be a complete page of at most {MAX_PAGE_BYTES} bytes")
+        raise ValueError(f"page is incomplete, or larger than {MAX_PAGE_BYTES} bytes")
     return plain

@@ -85,10 +85,8 @@ class Screen:
 
     def link(self, title: str, url: str, key: str) -> None:
         """Where the board shows a ticket. The line ends with the link."""
-        self._console.print(f"Log in to the board with {key}", soft_wrap=True, highlight=False, markup=False)
-        self._console.print(
-            f'The story of "{title}" on the board: {url}', soft_wrap=True, highlight=False, markup=False
-        )
+        for line in (f"Log in to the board with {key}", f'The story of "{title}" on the board: {url}'):
+            self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _line(self, at: str, title: str, text: Text) -> None:
         line = Text.assemble(f"  {_time(at)}  {title:21} ", text)

@@ -73,6 +73,11 @@ class Upstream:
         """The body of a GET of `sla-timer` or `escalator` with this query."""
         return await self._request(service, tenant, "GET", path, query=query)
 
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
     async def _request(
         self,
         name: str,

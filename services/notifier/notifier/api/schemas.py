@@ -84,13 +84,13 @@ class DeliveryResponse(ResponseModel):
 
     id: UUID
     notification_id: UUID = Field(description="The escalator's notification that the mail is about")
-    ticket_id: UUID
+    ticket_id: UUID = Field(description="The ticket; of a mail of the kind `report`, the id of the report")
     kind: MailKind
     cycle: int
     run: int | None
     step: int | None
     tier: int | None
-    severity: int
+    severity: int | None = Field(validation_alias="ticket_severity", description="null for a report")
     role: str
     recipient: str | None = Field(
         validation_alias="email", description="The address; null: nobody has been chosen or found yet"

@@ -7,14 +7,20 @@ from typing import Any, Final, Self, cast, get_args
 from uuid import UUID
 
 from tocsin.directory import Holder
-from tocsin.events import DeliveryEvent, Exhausted, MailKind, Notify, Recipient, StandDown, derived_id
+from tocsin.events import DeliveryEvent, Exhausted, MailKind, Notify, Recipient, ReportReady, StandDown, derived_id
 from tocsin.events import DeliveryState as PublishedState
 
 Notification = Notify | StandDown | Exhausted
-"""An event of the escalator that requests mails."""
+"""An event of the escalator that requests mails about a ticket."""
+MailRequest = Notification | ReportReady
+"""An event that requests mails."""
 
 TICKET_ROLES: Final = ("assignee", "contact")
 """The roles that the ticket itself fills, not the directory."""
+REPORT_ROLE: Final = "report_reader"
+"""In the place of a role: a report goes to a person."""
+LEAST_URGENT: Final = 5
+"""In the place of a severity: a report has none, and leaves after all mails about tickets."""
 
 
 class DeliveryState(StrEnum):
@@ -68,6 +74,9 @@ class Delivery:
     of a fallback never change. `scheduled_person` held the role at `scheduled_at`, if `person` is somebody else.
 
     `person` is an id of the directory; for an assignee or contact that the directory does not know, the address.
+
+    A report is about no ticket. Its `ticket_id` is the id of the report, its severity `LEAST_URGENT`, and its person is
+    known from the start.
     """
 
     id: UUID
@@ -122,6 +131,11 @@ class Delivery:
         return self.severity == 1
 
     @property
+    def ticket_severity(self) -> int | None:
+        """The severity of its ticket; None for a report."""
+        return None if self.kind == "report" else self.severity
+
+    @property
     def in_digest(self) -> bool:
         return self.digest_id is not None
 
@@ -166,7 +180,7 @@ class Delivery:
         return replace(self, **fresh | changes)
 
 
-def mail_kind(notification: Notification) -> MailKind:
+def mail_kind(notification: MailRequest) -> MailKind:
     """The kind of mail that it requests."""
     match notification:
         case Notify():
@@ -175,14 +189,18 @@ def mail_kind(notification: Notification) -> MailKind:
             return "stand_down"
         case Exhausted():
             return "exhausted"
+        case ReportReady():
+            return "report"
 
 
-def occasion(notification: Notification) -> str:
+def occasion(notification: MailRequest) -> str:
     """The occasion of a mail. A person gets one mail per occasion, even with two roles (docs/rules.md#5-23)."""
     if isinstance(notification, StandDown):
         return f"stand_down/{notification.event_id}"
     if isinstance(notification, Exhausted):
         return f"exhausted/{notification.cycle}/{notification.run}"
+    if isinstance(notification, ReportReady):
+        return f"report/{notification.month}"
     about = notification.step or notification.clock or ""
     return f"{notification.kind}/{notification.cycle}/{notification.run or ''}/{about}"
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from tocsin.directory import Directory
 from tocsin.events import StandDown
 
-from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Notification, Now
+from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, MailRequest, Now
 from notifier.domain.digest import address_of, may_join
 from notifier.domain.mail_history import in_order, same_mail
 
@@ -45,7 +45,7 @@ class TicketDecision:
 
 def decide(
     ticket: Sequence[Delivery],
-    notifications: Mapping[UUID, Notification],
+    notifications: Mapping[UUID, MailRequest],
     directory: Directory,
     now: Now,
     *,
@@ -71,7 +71,7 @@ def decide(
             continue
         addressed = _choose_recipient(delivery, current.values(), directory, now)
         if addressed is None:
-            current[delivery.id] = delivery.ended(DeliveryState.UNDELIVERABLE, _nobody(delivery.role), now)
+            current[delivery.id] = delivery.ended(DeliveryState.UNDELIVERABLE, _nobody(delivery), now)
             continue
         decided = delivery
         if not delivery.is_in_flight:
@@ -103,7 +103,7 @@ def claim(delivery: Delivery, directory: Directory, now: Now) -> Delivery:
         attempts=delivery.attempts + 1,
         changed_at=now.business,
     )
-    by_role = delivery.kind not in ("stand_down", "exhausted") and delivery.role not in TICKET_ROLES
+    by_role = delivery.kind not in ("stand_down", "exhausted", "report") and delivery.role not in TICKET_ROLES
     if not by_role or delivery.redelivery_number or delivery.fallback_number:
         return claimed
     holder = directory.holder(delivery.role, delivery.customer_id, delivery.scheduled_at)
@@ -122,7 +122,7 @@ def _ended(
     delivery: Delivery,
     addressed: Delivery,
     ticket: Sequence[Delivery],
-    notifications: Mapping[UUID, Notification],
+    notifications: Mapping[UUID, MailRequest],
     now: Now,
     *,
     is_due: bool,
@@ -198,12 +198,16 @@ def _choose_recipient(
 ) -> Delivery | None:
     """The delivery with its recipient; None if there is nobody.
 
-    A role goes to its holder now, or else at the scheduled instant. The recipient of a stand-down, a redelivery or a
-    fallback never changes, nor does it once a server may have accepted the mail.
+    A role goes to its holder now, or else at the scheduled instant; a report to its person's present address. The
+    recipient of a stand-down, a redelivery or a fallback never changes, nor does it once a server may have accepted the
+    mail.
     """
     settled = delivery.kind == "stand_down" or delivery.redelivery_number or delivery.fallback_number
     if delivery.email is not None and (settled or delivery.ambiguous or delivery.is_in_flight):
         return delivery
+    if delivery.kind == "report":
+        person = directory.people.get(delivery.person or "")
+        return replace(delivery, name=person.name, email=person.email) if person else None
     if delivery.role in TICKET_ROLES:
         address = delivery.email
         return replace(delivery, person=directory.person_at(address) or address.lower()) if address else None
@@ -215,8 +219,12 @@ def _choose_recipient(
     return delivery.addressed_to(holder) if holder else None
 
 
-def _nobody(role: str) -> str:
-    return f"the {role} has no e-mail address" if role in TICKET_ROLES else f"nobody holds the role {role}"
+def _nobody(delivery: Delivery) -> str:
+    if delivery.kind == "report":
+        return f"the directory does not have the person {delivery.person}"
+    if delivery.role in TICKET_ROLES:
+        return f"the {delivery.role} has no e-mail address"
+    return f"nobody holds the role {delivery.role}"
 
 
 def _until(delivery: Delivery, now: Now) -> datetime | None:
@@ -257,7 +265,7 @@ def _mails_of_its_step(delivery: Delivery, ticket: Iterable[Delivery]) -> list[D
 
 
 def _skip_reason(
-    delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, Notification]
+    delivery: Delivery, ticket: Sequence[Delivery], notifications: Mapping[UUID, MailRequest]
 ) -> str | None:
     """Why the recipient does not need this mail; None if they do."""
     if delivery.kind == "exhausted" and delivery.email is None:

@@ -10,8 +10,9 @@ from uuid import UUID
 from tocsin.characters import one_line
 from tocsin.events import Notify
 from tocsin.instants import display_instant, render_instant
+from tocsin.links import ticket_page
 
-from notifier.domain.delivery import Notification
+from notifier.domain.delivery import MailRequest
 from notifier.domain.message import Mail, MailSender, smtp_address
 from notifier.domain.mime import Header, serialise
 from notifier.domain.rendering import DIGEST_HTML, DIGEST_TEXT, MailTemplates, RenderedMail
@@ -63,11 +64,13 @@ class DigestContext:
         return any(item.is_late for item in self.items)
 
 
-def as_item(notification: Notification, *, is_late: bool, page: str | None, is_withdrawn: bool = False) -> DigestItem:
-    """The item of a notification about a clock; only such mails join a digest."""
-    if not isinstance(notification, Notify):
-        raise TypeError("a stand-down never joins a digest")
-    return DigestItem(notification, is_late, page, is_withdrawn)
+def as_item(
+    request: MailRequest, ticket_urls: Mapping[str, str], *, is_late: bool, is_withdrawn: bool = False
+) -> DigestItem:
+    """The item of a notification about a clock; only such mails join a digest. `ticket_urls`: see `ticket_page`."""
+    if not isinstance(request, Notify):
+        raise TypeError("only a mail about a clock joins a digest")
+    return DigestItem(request, is_late, ticket_page(ticket_urls, request.ticket), is_withdrawn)
 
 
 def render_digest(digest: DigestContext, templates: MailTemplates) -> RenderedMail:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from tocsin.events import Exhausted, MailKind, Notify, StandDown
+from tocsin.events import Exhausted, MailKind, Notify, ReportReady, StandDown
 
-from notifier.domain.delivery import Delivery, Notification, occasion
+from notifier.domain.delivery import Delivery, MailRequest, occasion
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,14 @@ def earlier_message_ids(delivery: Delivery, ticket: Sequence[Delivery]) -> Seque
     return list(dict.fromkeys(past.message_id for past in theirs if past.message_id and not past.in_digest))
 
 
-def earlier_mails(notification: Notification, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
+def earlier_mails(notification: MailRequest, person: str | None, ticket: Iterable[Delivery]) -> Sequence[EarlierMail]:
     """The mails that a new mail lists (docs/rules.md#5-29), with names from our own deliveries.
 
     For a stand-down, the mails to `person`; for exhaustion, those of all steps; for a missed response or answer, its
     warnings.
     """
+    if isinstance(notification, ReportReady):
+        return ()
     if isinstance(notification, Exhausted):
         return _steps_of(notification, ticket)
     if isinstance(notification, StandDown):

@@ -1,10 +1,11 @@
 """A message in bytes: written header by header, parsed again, and compared with what was intended. Pure."""
 
 import re
-from base64 import b64encode
+from base64 import b64encode, encodebytes
 from binascii import b2a_qp
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from email.policy import SMTP
 from functools import lru_cache
 from typing import Final
@@ -21,11 +22,29 @@ _REPEATED: Final = "Tocsin-Ticket"
 """The only header that may occur more than once: a digest has one for each ticket."""
 _AT_THE_END: Final = ("MIME-Version", "Content-Type")
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """Also what splits lines for some parsers, though not by RFC 5322."""
 
 
-def serialise(headers: Sequence[Header], *, sender: Mailbox, to: Mailbox, text: str, html: str, boundary: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A page of HTML beside the text of a mail. `file_name` has ASCII letters, digits, `.`, `-` and `_` only."""
+
+    file_name: str
+    html: str
+
+
+def serialise(
+    headers: Sequence[Header],
+    *,
+    sender: Mailbox,
+    to: Mailbox,
+    text: str,
+    html: str,
+    boundary: str,
+    attachment: Attachment | None = None,
+) -> bytes:
     """The message with exactly these headers, whose values are sanitised, and those of addresses and MIME.
 
     Plain ASCII, except that a non-ASCII recipient is written in UTF-8 (RFC 6532). Raises UnsafeMailError if the
@@ -33,25 +52,52 @@ def serialise(headers: Sequence[Header], *, sender: Mailbox, to: Mailbox, text: 
     """
     # Not by EmailMessage: CPython 3.11 folds a long display name by dropping its quotes, and text in it becomes an
     # address (found by hypothesis).
+    content_type, body = _alternatives(text, html, boundary)
+    if attachment is not None:
+        content_type, body = _with_attachment(content_type, body, attachment, boundary)
     head = [
         *((field, f"{_phrase(name)} <{address}>") for field, (name, address) in (("From", sender), ("To", to))),
         *((name, _unstructured(value)) for name, value in headers),
-        # Quoted-printable text never contains "=_", so it cannot end its part.
-        *(("MIME-Version", "1.0"), ("Content-Type", f'multipart/alternative; boundary="=_{boundary}"')),
+        *(("MIME-Version", "1.0"), ("Content-Type", content_type)),
     ]
     lines = "".join(f"{name}: {value}\r\n" for name, value in head)
+    raw = f"{lines}\r\n{body}".encode()
+    # Others decode it, and the standard library may loop for ever.
+    if foreign := [value for value in (sender[0], to[0], *(value for _, value in headers)) if "=?" in value]:
+        raise UnsafeMailError(f"an encoded word in {foreign[0][:80]!r}")
+    _verify(raw, {"From": sender[1], "To": to[1]}, headers)
+    return raw
+
+
+def _alternatives(text: str, html: str, boundary: str) -> tuple[str, str]:
+    """The content type and the body of both forms of the text."""
+    # Quoted-printable text never contains "=_", so it cannot end its part.
     parts = "".join(
         f"--=_{boundary}\r\n"
         f'Content-Type: text/{subtype}; charset="utf-8"\r\n'
         f"Content-Transfer-Encoding: quoted-printable\r\n\r\n{_quoted_printable(part)}\r\n"
         for subtype, part in (("plain", text), ("html", html))
     )
-    raw = f"{lines}\r\n{parts}--=_{boundary}--\r\n".encode()
-    # Others decode it, and the standard library may loop for ever.
-    if foreign := [value for value in (sender[0], to[0], *(value for _, value in headers)) if "=?" in value]:
-        raise UnsafeMailError(f"an encoded word in {foreign[0][:80]!r}")
-    _verify(raw, {"From": sender[1], "To": to[1]}, headers)
-    return raw
+    return f'multipart/alternative; boundary="=_{boundary}"', f"{parts}--=_{boundary}--\r\n"
+
+
+def _with_attachment(content_type: str, body: str, attachment: Attachment, boundary: str) -> tuple[str, str]:
+    """The content type and the body of a message that consists of `body` and an attachment.
+
+    Raises UnsafeMailError if the file name could be read as anything else.
+    """
+    if not _FILE_NAME.fullmatch(attachment.file_name):
+        raise UnsafeMailError(f"{attachment.file_name[:80]!r} is not a file name")
+    # Neither boundary is the beginning of the other, which RFC 2046 would read as a match.
+    outer = f"=_with.{boundary}"
+    page = encodebytes(attachment.html.encode()).decode("ascii").replace("\n", "\r\n")
+    parts = (
+        f"--{outer}\r\nContent-Type: {content_type}\r\n\r\n{body}"
+        f'--{outer}\r\nContent-Type: text/html; charset="utf-8"\r\n'
+        f'Content-Disposition: attachment; filename="{attachment.file_name}"\r\n'
+        f"Content-Transfer-Encoding: base64\r\n\r\n{page}--{outer}--\r\n"
+    )
+    return f'multipart/mixed; boundary="{outer}"', parts
 
 
 def _unstructured(value: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from tocsin.directory import Directory
-from tocsin.events import Assignee, Contact, Exhausted, Notify, StandDown, derived_id
+from tocsin.events import Assignee, Contact, Exhausted, Notify, ReportReady, StandDown, derived_id
 
-from notifier.domain.delivery import TICKET_ROLES, Delivery, DeliveryState, Now, occasion
+from notifier.domain.delivery import LEAST_URGENT, REPORT_ROLE, TICKET_ROLES, Delivery, DeliveryState, Now, occasion
 from notifier.domain.mail_history import same_mail
 
 _NO_REPEAT: Final[Mapping[str, Any]] = {
@@ -52,6 +52,34 @@ def delivery_for(notify: Notify, now: Now, published_at: datetime | None = None)
         name=filled_by.name if filled_by else None,
         email=filled_by.email if filled_by else None,
         rule=f"{notify.role} of the ticket" if filled_by else None,
+    )
+
+
+def report_delivery(report: ReportReady, now: Now, published_at: datetime | None = None) -> Delivery:
+    """The queued delivery of a report. The address of its person is chosen at each attempt."""
+    return Delivery(
+        id=derived_id(report.ticket_id, "delivery", notification=report.event_id),
+        notification_id=report.event_id,
+        tenant=report.tenant,
+        ticket_id=report.ticket_id,
+        customer_id=report.customer.id if report.customer else "",
+        kind="report",
+        cycle=1,
+        run=None,
+        step=None,
+        tier=None,
+        severity=LEAST_URGENT,
+        occasion=occasion(report),
+        role=REPORT_ROLE,
+        role_title="Reader of reports",
+        scheduled_at=report.at,
+        published_at=published_at or now.real,
+        created_at=now.real,
+        queued_at=now.business,
+        changed_at=now.business,
+        ready_at=now.real,
+        person=report.to,
+        rule="reports",
     )
 
 
@@ -183,22 +211,27 @@ def next_address(failed: Delivery, ticket: Sequence[Delivery], known: Sequence[s
 def addresses(directory: Directory, delivery: Delivery) -> tuple[str, ...]:
     """Where this delivery may go: its person's addresses in order, then the group address of its role.
 
-    A stand-down goes only to the person's own addresses, and only if it was addressed to one of them. A role that the
-    ticket fills has no other address than the ticket's.
+    A stand-down goes only to the person's own addresses, and only if it was addressed to one of them. So does a report.
+    A role that the ticket fills has no other address than the ticket's.
     """
     if delivery.role in TICKET_ROLES:
         return (delivery.email,) if delivery.email else ()
     own = _own_addresses(directory, delivery)
     if delivery.kind == "stand_down":
         return own if delivery.email in own else ()
-    group = directory.group_address(delivery.role, delivery.customer_id)
+    group = _group_address(directory, delivery)
     return (*own, group) if group else own
 
 
 def is_group_address(directory: Directory, delivery: Delivery) -> bool:
     """Whether it goes to its role's group address, so that others than its person read it."""
-    group = directory.group_address(delivery.role, delivery.customer_id)
+    group = _group_address(directory, delivery)
     return group is not None and group == delivery.email and group not in _own_addresses(directory, delivery)
+
+
+def _group_address(directory: Directory, delivery: Delivery) -> str | None:
+    """The group address of its role; None for a report, which goes to a person."""
+    return None if delivery.kind == "report" else directory.group_address(delivery.role, delivery.customer_id)
 
 
 def _own_addresses(directory: Directory, delivery: Delivery) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from tocsin.directory import Directory, Holder, Shift, compute_shifts, find_gap
 from tocsin.events import Notify
 from tocsin.instants import render_instant
 
-from notifier.domain.delivery import Notification
+from notifier.domain.delivery import MailRequest
 from notifier.domain.template_context import Involved
 from notifier.errors import InstantOutOfRangeError, UnknownRoleError
 
@@ -49,7 +49,7 @@ def on_call(directory: Directory, role: str, customer_id: str | None, at: dateti
     )
 
 
-def involved_people(notification: Notification, directory: Directory) -> Involved:
+def involved_people(notification: MailRequest, directory: Directory) -> Involved:
     """The people whom the mail of `notification` names beside its recipients."""
     if not isinstance(notification, Notify):
         return Involved()

@@ -21,7 +21,8 @@ HTML: Final = "mail.html.j2"
 DIGEST_WORDS: Final = "digest_words.j2"
 DIGEST_TEXT: Final = "digest.txt.j2"
 DIGEST_HTML: Final = "digest.html.j2"
-TEMPLATES: Final = (WORDS, TEXT, HTML, DIGEST_WORDS, DIGEST_TEXT, DIGEST_HTML)
+REPORT_WORDS: Final = "report_words.j2"
+TEMPLATES: Final = (WORDS, TEXT, HTML, DIGEST_WORDS, DIGEST_TEXT, DIGEST_HTML, REPORT_WORDS)
 
 _SUBJECT: Final = 160
 _REOPENED: Final = 30
@@ -64,6 +65,11 @@ class MailTemplates:
     def digest_words(self) -> Any:
         """The macros of `digest_words.j2`."""
         return self._environment.get_template(DIGEST_WORDS).module
+
+    @cached_property
+    def report_words(self) -> Any:
+        """The macros of `report_words.j2`."""
+        return self._environment.get_template(REPORT_WORDS).module
 
     def render(self, name: str, content: Mapping[str, Any]) -> str:
         return self._environment.get_template(name).render(content=content)

@@ -16,16 +16,19 @@ from tocsin.events import (
     Exhausted,
     Flag,
     Notify,
+    ReportReady,
     StandDown,
     Ticket,
     Tier,
     UpcomingStep,
+    pack_page,
 )
 
 from notifier.domain.delivery import Notification
 from notifier.domain.digest_mail import DigestContext, DigestItem, render_digest
 from notifier.domain.mail_history import EarlierMail
 from notifier.domain.rendering import MailTemplates, describe_failure, render_mail
+from notifier.domain.report_mail import ReportContext, render_report
 from notifier.domain.template_context import MAX_ITEMS, Involved, MailContext, Pages, Reader, Redelivery
 from notifier.errors import MailTemplateError
 
@@ -90,6 +93,7 @@ def check_templates(templates: MailTemplates) -> None:
     renderings = [
         *(partial(render_mail, mail, templates) for mail in sample_mails()),
         *(partial(render_digest, digest, templates) for digest in sample_digests()),
+        *(partial(render_report, report, templates) for report in sample_reports()),
     ]
     for render in renderings:
         try:
@@ -147,6 +151,29 @@ def sample_digests() -> Iterator[DigestContext]:
                 now=_NOW,
                 zone=UTC,
             )
+
+
+def sample_reports() -> Iterator[ReportContext]:
+    """Reports in every variant."""
+    about = ReportReady(
+        event_id=UUID(int=4),
+        tenant="default",
+        month="2026-05",
+        to="dana",
+        subject="Service levels of May 2026",
+        text="Response: 118 of 120 met (98.3%)\n\nResolution: 96 of 101 met (95.0%)",
+        at=_NOW,
+    )
+    full = about.model_copy(
+        update={
+            "customer": _ABOUT["ticket"].customer,
+            "page": pack_page("<!DOCTYPE html><p>98.3%</p>"),
+            "url": "https://sla.example.com/reports/2026-05",
+        }
+    )
+    again = Redelivery("a.key", _NOW, 2)
+    yield ReportContext(report=about, reader=_READER, zone=UTC, late=False)
+    yield ReportContext(report=full, reader=_FALLBACK, zone=UTC, late=True, redelivery=again)
 
 
 def _notifications() -> Iterator[Notification]:

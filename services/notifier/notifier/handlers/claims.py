@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.directory import Directory
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, Notification, Now
+from notifier.domain.delivery import Delivery, DeliveryState, JournalEntry, JournalNote, MailRequest, Now
 from notifier.domain.delivery_order import claim, decide, recover
 from notifier.domain.digest import MAX_ITEMS, DueDigests, address_of, allot, due_digests, find_followed, may_join
 from notifier.domain.mail_history import EarlierMail, earlier_mails, earlier_message_ids, same_mail
@@ -51,7 +51,7 @@ class Claim:
     """
 
     delivery: Delivery
-    notification: Notification
+    notification: MailRequest
     reader: Reader
     earlier: Sequence[EarlierMail]
     references: Sequence[str]
@@ -80,6 +80,10 @@ class ClaimedMail:
     def is_severity_1(self) -> bool:
         return any(delivery.is_severity_1 for delivery in self.deliveries)
 
+    @property
+    def is_report(self) -> bool:
+        return any(delivery.kind == "report" for delivery in self.deliveries)
+
 
 async def claim_mails(
     connection: AsyncConnection,
@@ -91,6 +95,8 @@ async def claim_mails(
     severity: int,
 ) -> tuple[list[ClaimedMail], bool]:
     """Claim about `limit` mails that are ready, of this severity or a more urgent one, the most urgent first.
+
+    Of the reports at most one is claimed.
 
     Returns the mails, and whether there may be more: all deliveries that were examined may have ended, or wait for
     others.
@@ -167,7 +173,7 @@ async def _load_notifications(
     events: Mapping[UUID, tuple[str, bytes]],
     due: DueDigests,
     now: Now,
-) -> tuple[Mapping[UUID, Notification], Sequence[Delivery]]:
+) -> tuple[Mapping[UUID, MailRequest], Sequence[Delivery]]:
     """The notifications of what may be attempted and of all open stand-downs, out of these `events`; and the withdrawn
     items of digests that are repeated, as far as their notifications can be read.
     """
@@ -197,9 +203,7 @@ async def _save(connection: AsyncConnection, changed: Sequence[Delivery], ticket
             log.error("mail_undeliverable", **about, role=row.role, reply=row.reply)
 
 
-def _describe(
-    delivery: Delivery, notification: Notification, ticket: Sequence[Delivery], directory: Directory
-) -> Claim:
+def _describe(delivery: Delivery, notification: MailRequest, ticket: Sequence[Delivery], directory: Directory) -> Claim:
     tried = [past.email for past in same_mail(delivery, ticket) if past.fallback_number < delivery.fallback_number]
     return Claim(
         delivery=delivery,

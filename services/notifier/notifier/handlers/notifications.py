@@ -1,4 +1,4 @@
-"""Handles the escalator's events: queues mails, cancels them, stands people down. Never commits."""
+"""Handles the events that request mails: queues mails, cancels them, stands people down. Never commits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -6,16 +6,17 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Exhausted, Notify, StandDown, Withdraw
+from tocsin.events import Exhausted, Notify, ReportReady, StandDown, Withdraw
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 
-from notifier.domain.delivery import Now
-from notifier.domain.new_delivery import delivery_for, exhausted_deliveries, stand_down_deliveries
+from notifier.domain.delivery import Delivery, Now
+from notifier.domain.new_delivery import delivery_for, exhausted_deliveries, report_delivery, stand_down_deliveries
 from notifier.store import deliveries, notifications, queue
 
 log = structlog.get_logger(__name__)
 
+_New = Notify | ReportReady
 _Other = Withdraw | StandDown | Exhausted
 
 
@@ -26,15 +27,15 @@ class Handlers:
         self._clock = clock
 
     async def on_batch(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        events = [got.event for got in batch if isinstance(got.event, Notify | _Other)]
-        published = {got.event.event_id: got.published_at for got in batch if isinstance(got.event, Notify)}
+        events = [got.event for got in batch if isinstance(got.event, _New | _Other)]
+        published = {got.event.event_id: got.published_at for got in batch if isinstance(got.event, _New)}
         if not events:
             return
         ticket_ids = {event.ticket_id for event in events}
         await notifications.add_and_lock_tickets(connection, ticket_ids)
         now = await deliveries.load_now(connection, self._clock)
-        for notifies, others in _groups(events):
-            await _queue(connection, notifies, published, now)
+        for requests, others in _groups(events):
+            await _queue(connection, requests, published, now)
             for event in others:
                 with structlog.contextvars.bound_contextvars(ticket_id=str(event.ticket_id)):
                     match event:
@@ -47,38 +48,48 @@ class Handlers:
 
 
 def _groups(
-    events: Sequence[Notify | _Other],
-) -> Iterator[tuple[list[Notify], list[_Other]]]:
-    """The events in their order: consecutive notifies, which are stored together, and the others after them."""
-    notifies: list[Notify] = []
+    events: Sequence[_New | _Other],
+) -> Iterator[tuple[list[_New], list[_Other]]]:
+    """The events in their order: consecutive new ones, which are stored together, and the others after them."""
+    requests: list[_New] = []
     others: list[_Other] = []
     for event in events:
-        if isinstance(event, Notify):
+        if isinstance(event, _New):
             if others:
-                yield notifies, others
-                notifies, others = [], []
-            notifies.append(event)
+                yield requests, others
+                requests, others = [], []
+            requests.append(event)
         else:
             others.append(event)
-    yield notifies, others
+    yield requests, others
 
 
 async def _queue(
-    connection: AsyncConnection, notifies: Sequence[Notify], published: Mapping[UUID, datetime | None], now: Now
+    connection: AsyncConnection, requests: Sequence[_New], published: Mapping[UUID, datetime | None], now: Now
 ) -> None:
     """`published`: the real instants at which the notifications were published, as far as they are known."""
-    if not notifies:
+    if not requests:
         return
-    new = await notifications.add_notifications(connection, notifies)
-    added = {notify.event_id: notify for notify in notifies if notify.event_id in new}
-    await deliveries.add(connection, [delivery_for(added[id_], now, published[id_]) for id_ in added])
+    new = await notifications.add_notifications(connection, requests)
+    added = {request.event_id: request for request in requests if request.event_id in new}
+    await deliveries.add(connection, [_delivery(added[id_], published[id_], now) for id_ in added])
     # A withdrawal may arrive before its notification.
     reasons = await notifications.load_withdrawal_reasons(connection, new) if new else {}
     for notification_id, reason in reasons.items():
         await deliveries.cancel_unsent(connection, [notification_id], reason, now)
-    for notify in added.values():
-        about = {"ticket_id": str(notify.ticket_id), "kind": notify.kind, "role": notify.role}
-        log.info("notification_received", **about, withdrawn=notify.event_id in reasons)
+    for request in added.values():
+        if isinstance(request, ReportReady):
+            customer = request.customer.id if request.customer else None
+            log.info("report_received", month=request.month, customer=customer, person=request.to)
+        else:
+            about = {"ticket_id": str(request.ticket_id), "kind": request.kind, "role": request.role}
+            log.info("notification_received", **about, withdrawn=request.event_id in reasons)
+
+
+def _delivery(request: _New, published_at: datetime | None, now: Now) -> Delivery:
+    if isinstance(request, ReportReady):
+        return report_delivery(request, now, published_at)
+    return delivery_for(request, now, published_at)
 
 
 async def _withdraw(connection: AsyncConnection, event: Withdraw | StandDown, now: Now) -> None:

@@ -8,18 +8,19 @@ import structlog
 from pydantic import ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.events import Exhausted, Notify, StandDown, Withdraw, event_type
+from tocsin.events import Exhausted, Notify, ReportReady, StandDown, Withdraw, event_type
 from tocsin.runtime.database import bulk
 
-from notifier.domain.delivery import Notification
+from notifier.domain.delivery import MailRequest
 from notifier.store.tables import NOTIFICATIONS, TICKETS, WITHDRAWALS, is_any_of
 
 log = structlog.get_logger(__name__)
 
-_TYPES: Final[dict[str, type[Notify] | type[StandDown] | type[Exhausted]]] = {
+_TYPES: Final[dict[str, type[MailRequest]]] = {
     "notify": Notify,
     "stand_down": StandDown,
     "exhausted": Exhausted,
+    "report.ready": ReportReady,
 }
 
 
@@ -37,7 +38,7 @@ async def lock_tickets(connection: AsyncConnection, ticket_ids: Iterable[UUID]) 
     await connection.execute(query.order_by(TICKETS.c.ticket_id).with_for_update())
 
 
-async def add_notifications(connection: AsyncConnection, added: Sequence[Notification]) -> set[UUID]:
+async def add_notifications(connection: AsyncConnection, added: Sequence[MailRequest]) -> set[UUID]:
     """Store notifications; returns the ids of the new ones."""
     rows = [
         {
@@ -51,16 +52,16 @@ async def add_notifications(connection: AsyncConnection, added: Sequence[Notific
     return {row.id for row in await bulk.insert_new(connection, NOTIFICATIONS, rows)}
 
 
-async def load_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, Notification]:
+async def load_notifications(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, MailRequest]:
     """Notifications by id, except those that this version cannot parse."""
     query = select(NOTIFICATIONS.c.id, NOTIFICATIONS.c.type, NOTIFICATIONS.c.event)
     rows = await connection.execute(query.where(is_any_of(NOTIFICATIONS.c.id, ids)))
     return parse_notifications({row.id: (row.type, row.event) for row in rows})
 
 
-def parse_notifications(stored: Mapping[UUID, tuple[str, bytes]]) -> dict[UUID, Notification]:
+def parse_notifications(stored: Mapping[UUID, tuple[str, bytes]]) -> dict[UUID, MailRequest]:
     """Notifications by id, from type and event as stored, except those that this version cannot parse."""
-    found: dict[UUID, Notification] = {}
+    found: dict[UUID, MailRequest] = {}
     for id_, (type_, event) in stored.items():
         try:
             found[id_] = _TYPES[type_].model_validate_json(event)

@@ -62,10 +62,13 @@ async def lock_most_urgent(connection: AsyncConnection, *, limit: int, severity:
     """Lock the tickets of the `limit` most urgent deliveries that are ready, without those locked elsewhere.
 
     Of this severity or a more urgent one; severity 1 and higher tiers first. Load what decisions depend on after this.
-    Returns the tickets, and whether there may be further deliveries that are ready.
+    Of the reports, which come last and may be large, only the first. Returns the tickets, and whether there may be
+    further deliveries that are ready.
     """
-    rows = (await connection.execute(_MOST_URGENT, {"limit": limit, "severity": severity})).scalars().all()
-    return list(dict.fromkeys(rows)), len(rows) == limit
+    rows = (await connection.execute(_MOST_URGENT, {"limit": limit, "severity": severity})).all()
+    reports = [row.ticket_id for row in rows if row.kind == "report"]
+    tickets = [row.ticket_id for row in rows if row.kind != "report"]
+    return list(dict.fromkeys([*tickets, *reports[:1]])), len(rows) == limit or len(reports) > 1
 
 
 async def load_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> QueuedTickets | None:
@@ -160,7 +163,7 @@ _TICKETS: Final = (
     .order_by(DELIVERIES.c.seq)
 )
 _MOST_URGENT: Final = (
-    select(DELIVERIES.c.ticket_id)
+    select(DELIVERIES.c.ticket_id, DELIVERIES.c.kind)
     .join(TICKETS, TICKETS.c.ticket_id == DELIVERIES.c.ticket_id)
     .where(
         DELIVERIES.c.ready_at.is_not(None),

@@ -57,7 +57,7 @@ TICKETS = Table(
     "tickets",
     metadata,
     Column("ticket_id", Uuid, primary_key=True),
-    comment="One row a ticket, locked while anything is decided about its deliveries",
+    comment="One row a ticket or report, locked while anything is decided about its deliveries",
 )
 
 NOTIFICATIONS = Table(
@@ -65,9 +65,9 @@ NOTIFICATIONS = Table(
     metadata,
     Column("id", Uuid, primary_key=True, comment="the event id"),
     Column("ticket_id", Uuid, ForeignKey("tickets.ticket_id"), nullable=False),
-    Column("type", Text, nullable=False, comment="`notify`, `stand_down` or `exhausted`"),
+    Column("type", Text, nullable=False, comment="`notify`, `stand_down`, `exhausted` or `report.ready`"),
     Column("event", LargeBinary, nullable=False),
-    comment="Every notify, stand_down and exhausted received; a repeated event changes nothing",
+    comment="Every event received that requests mails; a repeated event changes nothing",
 )
 
 WITHDRAWALS = Table(
@@ -93,7 +93,7 @@ DELIVERIES = Table(
     Column("run", Integer),
     Column("step", Integer),
     Column("tier", Integer),
-    Column("severity", SmallInteger, nullable=False),
+    Column("severity", SmallInteger, nullable=False, comment="5: a report, which has none and leaves last"),
     Column("occasion", Text, nullable=False, comment="what the mail is about; a person gets one mail per occasion"),
     Column("role", Text, nullable=False),
     Column("role_title", Text, nullable=False),

@@ -5,11 +5,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from notifier.domain.delivery import LEAST_URGENT
 from notifier.handlers.claims import ClaimedMail
 from notifier.workers.circuit_breaker import CircuitState
 
 _SEVERITY_1: Final = 1
-_ANY_SEVERITY: Final = 4
+_LEAST_URGENT_OF_TICKETS: Final = 4
 _MOST_STALLED: Final = 4
 _AHEAD: Final = 3
 """Claimed for each connection, while a server accepts mails: one that uses it, and two composed ahead."""
@@ -36,9 +37,11 @@ class Attempt:
     turn: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when it may use a connection, or is given up."""
     is_severity_1: bool = field(init=False)
+    is_report: bool = field(init=False)
 
     def __post_init__(self) -> None:
         self.is_severity_1 = self.mail.is_severity_1
+        self.is_report = self.mail.is_report
 
     def give_up(self) -> None:
         self.is_given_up = True
@@ -55,7 +58,7 @@ class Capacity:
     @property
     def is_limited(self) -> bool:
         """Whether mails may be ready that must wait because of it, however few are claimed."""
-        return self.attempts <= 0 or self.severity < _ANY_SEVERITY
+        return self.attempts <= 0 or self.severity < LEAST_URGENT
 
 
 def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurrency: int) -> Capacity:
@@ -66,6 +69,7 @@ def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurre
     - While no server is known to accept mails, one mail at a time probes, because servers lock accounts.
     - A mail of severity 1 may probe beside a less urgent one, and once the envelope of the one before is accepted;
       but not after a hang, because each mail that enters DATA then may be doubled.
+    - One report at a time is in flight: it may be large, and never takes the place of several mails about tickets.
     - Attempts that wait for a server that hangs are not counted, up to three times `concurrency`.
     """
     on_server = [attempt for attempt in attempts if not attempt.is_answered]
@@ -82,7 +86,8 @@ def free_capacity(attempts: Collection[Attempt], servers: CircuitState, concurre
         case CircuitState.HALF_OPEN:
             free_ordinary = min(free_ordinary, 0 if probes else 1)
             free = min(free, 0 if any(probe.is_severity_1 and probe.is_connecting for probe in probes) else 1)
-    return Capacity(free_ordinary, _ANY_SEVERITY) if free_ordinary > 0 else Capacity(free, _SEVERITY_1)
+    least_urgent = _LEAST_URGENT_OF_TICKETS if any(attempt.is_report for attempt in on_server) else LEAST_URGENT
+    return Capacity(free_ordinary, least_urgent) if free_ordinary > 0 else Capacity(free, _SEVERITY_1)
 
 
 def next_to_connect(attempts: Collection[Attempt], concurrency: int) -> Sequence[Attempt]:

@@ -3,17 +3,21 @@
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
+from functools import partial
 from uuid import UUID
 
 import structlog
 from tocsin.acknowledgement import LinkSigner
+from tocsin.events import ReportReady
 from tocsin.links import ticket_page
 
 from notifier import metrics
 from notifier.domain.acknowledgement import acknowledgement_link
+from notifier.domain.delivery import Notification
 from notifier.domain.digest_mail import DigestContext, DigestItem, as_item, build_digest, render_digest
 from notifier.domain.message import Mail, MailSender, build_message
 from notifier.domain.rendering import MailTemplates, RenderedMail, describe_failure, render_mail
+from notifier.domain.report_mail import ReportContext, build_report_mail, render_report
 from notifier.domain.template_context import MailContext, Pages, Reader, Redelivery
 from notifier.errors import UnmailableAddressError
 from notifier.handlers.claims import Claim, ClaimedMail
@@ -74,14 +78,18 @@ class MailComposer:
             else None
         )
         late = late and redelivery is None  # a redelivery says when it was requested instead
+        zone = self._zone_of(reader.person) or self._zone
+        if isinstance(notification, ReportReady):
+            report = ReportContext(report=notification, reader=reader, zone=zone, late=late, redelivery=redelivery)
+            return build_report_mail(report, self._render(partial(render_report, report)), self._sender)
         mail = MailContext(
             notification=notification,
             reader=reader,
             earlier=claim.earlier,
             now=now,
             late=late,
-            zone=self._zone_of(reader.person) or self._zone,
-            pages=self._pages(claim, now),
+            zone=zone,
+            pages=self._pages(notification, claim, now),
             redelivery=redelivery,
             involved=claim.involved,
         )
@@ -102,9 +110,8 @@ class MailComposer:
         self._check(first.reader)
 
         def item(claim: Claim, *, is_withdrawn: bool) -> DigestItem:
-            page = ticket_page(self._links.ticket_urls, claim.notification.ticket)
-            is_late = claim.delivery.id in late
-            return as_item(claim.notification, is_late=is_late, page=page, is_withdrawn=is_withdrawn)
+            is_late, urls = claim.delivery.id in late, self._links.ticket_urls
+            return as_item(claim.notification, urls, is_late=is_late, is_withdrawn=is_withdrawn)
 
         digest = DigestContext(
             digest_id=digest_id,
@@ -134,11 +141,11 @@ class MailComposer:
             log.error("mail_template_failed", problem=describe_failure(error))
             return render(built_in_templates())
 
-    def _pages(self, claim: Claim, now: datetime) -> Pages:
+    def _pages(self, notification: Notification, claim: Claim, now: datetime) -> Pages:
         links = self._links
-        pages = Pages(ticket_page(links.ticket_urls, claim.notification.ticket), help_guide=links.help_guide)
+        pages = Pages(ticket_page(links.ticket_urls, notification.ticket), help_guide=links.help_guide)
         expires_at = now + links.life
-        acknowledgement = acknowledgement_link(claim.notification, claim.reader, claim.earlier, expires_at)
+        acknowledgement = acknowledgement_link(notification, claim.reader, claim.earlier, expires_at)
         if acknowledgement is None:
             return pages
         url = f"{links.public_url}/ack/{links.links.sign(acknowledgement)}"

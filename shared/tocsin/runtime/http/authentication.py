@@ -63,7 +63,7 @@ class RequiredScopeInUrl(RequiredScope):
     async def __call__(
         self,
         request: Request,
-        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
         key: Annotated[
             str | None,
             Query(

@@ -1,0 +1,104 @@
+"""The open tickets of every tenant that somebody looks at, kept in memory and brought up to date by their versions."""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+from board.domain.board_ticket import BoardTicket
+
+FORGET_SECONDS: Final = 60.0
+"""Real seconds without any request, after which the tickets are loaded again: reading the changes would take longer."""
+FRESH_SECONDS: Final = 0.1
+"""So long after reading the changes nobody reads them again."""
+MOST_CHANGES: Final = 10_000
+"""How many changes are remembered for clients that connect again."""
+
+
+class TicketSource(Protocol):
+    """Where the tickets come from: the database, outside of tests."""
+
+    async def version(self) -> int:
+        """The highest version up to which every change is visible; 0 if there is none."""
+
+    async def open_tickets(self, tenant: str) -> Sequence[BoardTicket]:
+        """The tenant's open tickets."""
+
+    async def changed(self, after: int) -> Sequence[BoardTicket]:
+        """The tickets of all tenants with a higher version, by version; closed ones too."""
+
+
+class OpenTickets:
+    """One per process. `version` is the version up to which all changes have been applied."""
+
+    def __init__(self, source: TicketSource) -> None:
+        self._source = source
+        self._lock = asyncio.Lock()
+        self._tenants: dict[str, dict[UUID, BoardTicket]] = {}
+        self._log: deque[tuple[int, str, UUID]] = deque(maxlen=MOST_CHANGES)
+        self._log_start = 0
+        self._read_at = -math.inf
+        self._used_at = -math.inf
+        self.version = 0
+
+    async def load(self, tenant: str) -> Mapping[UUID, BoardTicket]:
+        """The tenant's open tickets by id, up to date."""
+        await self.refresh()
+        async with self._lock:
+            if tenant not in self._tenants:
+                # Changes after `version` are applied by the next refresh, whether this has seen them or not.
+                found = await self._source.open_tickets(tenant)
+                self._tenants[tenant] = {ticket.ticket_id: ticket for ticket in found}
+        return self._tenants[tenant]
+
+    def known(self, tenant: str) -> Mapping[UUID, BoardTicket]:
+        """The tenant's open tickets by id, as they were read last; empty before the first `load`."""
+        return self._tenants.get(tenant, {})
+
+    async def refresh(self) -> Sequence[BoardTicket]:
+        """Apply the changes since the last time. Returns the changed tickets of known tenants, closed ones too."""
+        async with self._lock:
+            now = time.monotonic()
+            if now - self._used_at > FORGET_SECONDS:
+                await self._forget()
+            self._used_at = now
+            if now - self._read_at < FRESH_SECONDS:
+                return ()
+            changed = [ticket for ticket in await self._source.changed(self.version) if self._apply(ticket)]
+            self._read_at = time.monotonic()
+            return changed
+
+    async def changed_since(self, version: int, tenant: str) -> set[UUID] | None:
+        """The tenant's tickets that have changed after the version, or None if there are too many to tell."""
+        async with self._lock:
+            if version < self._log_start:
+                if self._log_start - version > MOST_CHANGES - len(self._log):
+                    return None
+                missed = await self._source.changed(version)
+                older = [(each.version, each.ticket.tenant, each.ticket_id) for each in missed]
+                self._log.extendleft(reversed([each for each in older if each[0] <= self._log_start]))
+                self._log_start = version
+            return {ticket_id for at, owner, ticket_id in self._log if at > version and owner == tenant}
+
+    async def _forget(self) -> None:
+        self._tenants.clear()
+        self._log.clear()
+        self.version = self._log_start = await self._source.version()
+
+    def _apply(self, ticket: BoardTicket) -> bool:
+        self.version = max(self.version, ticket.version)
+        tenant = ticket.ticket.tenant
+        if len(self._log) == MOST_CHANGES:
+            self._log_start = self._log[0][0]
+        self._log.append((ticket.version, tenant, ticket.ticket_id))
+        tickets = self._tenants.get(tenant)
+        if tickets is None:
+            return False
+        if ticket.is_open:
+            tickets[ticket.ticket_id] = ticket
+        else:
+            tickets.pop(ticket.ticket_id, None)
+        return True
