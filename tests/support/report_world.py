@@ -1,5 +1,6 @@
 """sla-timer, escalator and the board in the test's process, on real databases and without Kafka, for reports."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from board.domain.report_month import ReportMonth
 from board.handlers.reports import build_report
 from board.service import BoardService
 from escalator.service import EscalatorService
-from pydantic import SecretStr
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
@@ -78,9 +78,8 @@ async def report_world(make_database: MakeDatabase, folder: Path, clock: TimeSou
         made_escalator = escalator.service.build(
             escalator.settings.Settings(database_url=make_database("escalator"), **common), clock
         )
-        settings = board.settings.Settings(
-            database_url=make_database("board"), upstream_keys={"default": SecretStr(key)}, **common
-        )
+        upstream_keys: Any = json.dumps({"default": key})  # pydantic parses it, as from the environment
+        settings = board.settings.Settings(database_url=make_database("board"), upstream_keys=upstream_keys, **common)
         transports = {
             "sla-timer": httpx.ASGITransport(timer.service.app),
             "escalator": httpx.ASGITransport(made_escalator.app),
