@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import live, machine, on_call_page, pages, ticket_page, webhook_deliveries
+from board.api import live, machine, on_call_page, pages, reports, ticket_page, webhook_deliveries
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.board_rows import BoardRows
 from board.api.html import static_routes
@@ -127,6 +127,7 @@ def build(
                 TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
             ),
             on_call_page.router(directory, runtime.clock, settings.zone),
+            reports.router(upstream, runtime.clock, settings.zone),
         ],
         notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
