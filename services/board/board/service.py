@@ -25,8 +25,10 @@ from board.settings import Settings
 from board.sources.upstream import Upstream
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
 from board.workers.refresher import OnChange, Refresher
+from board.workers.report_mail import CHECK_SECONDS, ReportMailer
 
 _MEASURE_SECONDS: Final = 5
+_REPORT_SECONDS: Final = 1800
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +81,10 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
+    mailer = ReportMailer(
+        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    )
+    runtime.scheduler.every(CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
