@@ -110,13 +110,14 @@ async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Re
 
 
 async def test_each_person_gets_each_report_once_at_six_on_the_first(world: ReportWorld) -> None:
-    mailer = world.mailer()
+    mailer, before = world.mailer(), counter_value("sla_board_reports_mailed_total")
     for hour, expected in ((9, []), (10, OF_JUNE), (11, OF_JUNE)):
         await world.advance(JULY.replace(hour=hour))
         await mailer.mail_due()
         assert await world.mailed() == expected
     await world.mailer().mail_due()
     assert await world.mailed() == OF_JUNE
+    assert counter_value("sla_board_reports_mailed_total") == before + 3
 
 
 async def test_the_event_has_the_report_in_words_and_as_a_page(world: ReportWorld) -> None:
