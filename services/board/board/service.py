@@ -36,8 +36,10 @@ from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
 from board.workers.webhook_sender import WebhookSender
+from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 
 _MEASURE_SECONDS: Final = 5
+_REPORT_SECONDS: Final = 1800
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ def build(
         zone=settings.zone,
         freshness=freshness,
     )
+    mailer = ReportMailer(
+        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
