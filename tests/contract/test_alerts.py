@@ -483,6 +483,7 @@ STORIES = [
             (Kind.QUIET, "1x10 0x3 1x20", []),  # a restart
         )
     ],
+    *gauge("ReportOverdue", "sla_board_reports_overdue_seconds", bad=21601, good=21600),
     # Machine
     *[
         Story("DiskFilling", kind, {'sla_disk_free_ratio{job="intake"}': values}, fires, at="20m")

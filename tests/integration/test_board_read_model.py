@@ -14,10 +14,10 @@ from board.domain.owner_responses import read_clocks, read_ladder
 from board.handlers.rebuild import rebuild
 from board.store.history import load_deliveries, load_events, load_facts
 from board.store.tables import TICKETS
-from board.store.tickets import BoardFilter, load_by_external, load_changed, load_open, load_ticket, load_version
+from board.store.tickets import BoardFilter, load_by_external, load_changed, load_open, load_version
 from notifier.domain.smtp_reply import SmtpOutcome
 from sqlalchemy import select
-from support.board_world import CONSUMED, TENANTS, BoardWorld, board_world
+from support.board_world import CONSUMED, TENANTS, BoardWorld, board_world, ticket_body
 from support.random_stories import random_story
 from support.search_budget import tries
 from support.servers import MakeDatabase
@@ -25,6 +25,7 @@ from tocsin.events import DeadlineEvent, EscalationEvent, event_id
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, PARTITIONS, TICKETS_TOPIC, TOPICS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+MONDAY = datetime(2026, 6, 8, 12, tzinfo=UTC)
 STORIES = 5
 OUTCOMES = (
     SmtpOutcome.ACCEPTED,
@@ -72,11 +73,11 @@ class Happenings:
             first = datetime.fromisoformat(opened["occurred_at"])
             if random.random() < 0.2:
                 facts.sort(key=lambda fact: fact["occurred_at"])
-                body = ticket_body(random, name, opened) | {"events": list(map(event_body, facts)), "history": True}
+                body = opening_body(random, name, opened) | {"events": list(map(event_body, facts)), "history": True}
                 end = max(datetime.fromisoformat(fact["occurred_at"]) for fact in story["facts"])
                 self.steps.append((end, tenant, "/v1/tickets/batch", {"tickets": [body]}))
                 continue
-            self.steps.append((first, tenant, "/v1/tickets", ticket_body(random, name, opened)))
+            self.steps.append((first, tenant, "/v1/tickets", opening_body(random, name, opened)))
             path = f"/v1/tickets/by-external/tests/{name}/events"
             for fact in facts:
                 first = max(first, datetime.fromisoformat(fact["occurred_at"]))
@@ -135,25 +136,20 @@ async def test_a_ticket_whose_opening_never_arrives_is_shown_from_its_events(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
     """The tickets topic keeps three days: after a rebuild older tickets are known from their deadlines alone."""
-    async with board_world(make_database, tmp_path, START) as world:
-        opened = {"type": "opened", "occurred_at": "2026-06-08T12:00:00Z", "severity": 1}
-        world.set_clock(datetime(2026, 6, 8, 12, tzinfo=UTC))
-        await world.post("default", "/v1/tickets", ticket_body(Random(1), "SR-1", opened))
+    async with board_world(make_database, tmp_path, MONDAY) as world:
+        await world.open_ticket("SR-1")
         for hours, kind in ((1, "responded"), (2, "paused")):
-            at = world.clock.now() + timedelta(hours=hours)
-            world.set_clock(at)
-            body = {"type": kind, "occurred_at": at.isoformat(), "actor": "maya"}
-            await world.post("default", "/v1/tickets/by-external/tests/SR-1/events", body)
-        await world.publish()
+            world.set_clock(MONDAY + timedelta(hours=hours))
+            await world.record("SR-1", kind)
         await world.advance_timer()
         await world.publish()
-        partition = world.unread("board", TICKETS_TOPIC)[0]
+        (partition,) = world.unread("board", TICKETS_TOPIC)
         world.positions["board", TICKETS_TOPIC, partition] = 1
         await world.read_all("board", DEADLINES_TOPIC)
-        found = await load(world, "SR-1")
+        found = await world.load("SR-1")
         assert (found.state, found.facts, found.severity) == ("open", 0, 1)
         await world.settle()
-        found = await load(world, "SR-1")
+        found = await world.load("SR-1")
         assert (found.state, found.facts, found.clocks[-1].state) == ("paused", 2, "paused")
         world.republish(TICKETS_TOPIC, partition, 0, 1)
         await world.settle()
@@ -163,17 +159,13 @@ async def test_a_ticket_whose_opening_never_arrives_is_shown_from_its_events(
 async def test_no_version_is_missed_although_they_are_committed_out_of_order(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
-    async with board_world(make_database, tmp_path, START) as world:
-        world.set_clock(datetime(2026, 6, 8, 12, tzinfo=UTC))
+    async with board_world(make_database, tmp_path, MONDAY) as world:
         for number in range(12):
-            opened = {"type": "opened", "occurred_at": "2026-06-08T12:00:00Z", "severity": 1}
-            await world.post("default", "/v1/tickets", ticket_body(Random(1), f"SR-{number}", opened))
-        await world.publish()
+            await world.open_ticket(f"SR-{number}")
         slow, *others = world.unread("board", TICKETS_TOPIC)
         engine = world.engine("board")
         async with engine.begin() as connection:
-            records = world.topics[TICKETS_TOPIC][slow]
-            await world.board.handlers.on_tickets(connection, records)
+            await world.board.handlers.on_tickets(connection, world.topics[TICKETS_TOPIC][slow])
             for partition in others:
                 await world.read("board", TICKETS_TOPIC, partition)
             async with engine.connect() as reading:
@@ -271,26 +263,15 @@ def _without_progress(clock: BoardClock) -> BoardClock:
     return replace(clock, counted=timedelta(0), evaluated_to=START, remaining=(), further=timedelta(0))
 
 
-async def load(world: BoardWorld, name: str) -> BoardTicket:
-    async with world.engine("board").connect() as connection:
-        found = await load_by_external(connection, "default", "tests", name)
-        assert await load_ticket(connection, "default", found.ticket_id) == found
-    return found
-
-
-def ticket_body(random: Random, name: str, opened: dict[str, Any]) -> dict[str, Any]:
+def opening_body(random: Random, name: str, opened: dict[str, Any]) -> dict[str, Any]:
     stated = {name: opened[name] for name in ("channel", "category", "starts_at", "severity") if name in opened}
-    assignee = random.choice((None, {"name": "Ruth Adeyemi", "email": "ruth.adeyemi@example.com"}, {"name": "Sam"}))
-    return stated | {
-        "source": "tests",
-        "external_id": name,
-        "opened_at": opened["occurred_at"],
-        "summary": f"Mail is down at {name}",
-        "affected_services": ["Email"],
-        "contact": {"name": "Ada", "email": "ada@acme.example"},
-        "customer": random.choice(({"id": "acme", "name": "Acme"}, {"id": "globex", "name": "Globex"})),
-        "assignee": assignee,
-    }
+    return ticket_body(
+        name,
+        opened_at=opened["occurred_at"],
+        customer=random.choice(({"id": "acme", "name": "Acme"}, {"id": "globex", "name": "Globex"})),
+        assignee=random.choice((None, {"name": "Ruth", "email": "ruth.adeyemi@example.com"}, {"name": "Sam"})),
+        **stated,
+    )
 
 
 def event_body(fact: dict[str, Any]) -> dict[str, Any]:

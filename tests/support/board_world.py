@@ -24,6 +24,8 @@ import notifier.service
 import notifier.settings
 import sla_timer.service
 import sla_timer.settings
+from board.domain.board_ticket import BoardTicket
+from board.store.tickets import load_by_external
 from escalator.store.tables import OUTBOX as ESCALATOR_OUTBOX
 from intake.store.tables import OUTBOX as INTAKE_OUTBOX
 from notifier.domain.retry_policy import RetryPolicy
@@ -78,6 +80,9 @@ class BoardWorld:
     directory: DirectoryFile
     clock: FileClock
     clock_file: Path
+    settings: board.settings.Settings
+    transports: dict[str, httpx.AsyncBaseTransport]
+    """The board's connections to the services. A change applies to the next `new_board`."""
     new_board: Callable[[], board.service.BoardService]
     board: board.service.BoardService
     topics: dict[str, list[list[Received]]] = field(
@@ -99,6 +104,7 @@ class BoardWorld:
         """Whether intake has accepted it."""
         response = await self.clients["intake", tenant].post(path, json=body)
         assert response.status_code in (200, 201, 409), response.text
+        assert all(item["status"] < 300 for item in response.json().get("results", ())), response.text
         return response.status_code != 409
 
     async def get(self, service: str, tenant: str, path: str) -> Any:
@@ -113,6 +119,17 @@ class BoardWorld:
         assert response.status_code == 200, response.text
         items: list[Any] = response.json()["items"]
         return items
+
+    async def open_ticket(self, name: str, tenant: str = TENANTS[0], **fields: Any) -> None:
+        """A ticket with that id in its tool is opened now, and published."""
+        assert await self.post(tenant, "/v1/tickets", ticket_body(name, **fields))
+        await self.publish()
+
+    async def record(self, name: str, kind: str, tenant: str = TENANTS[0], **fields: Any) -> None:
+        """Something happens to that ticket now, and is published."""
+        path = f"/v1/tickets/by-external/tests/{name}/events"
+        assert await self.post(tenant, path, {"type": kind, "actor": "maya", **fields})
+        await self.publish()
 
     async def publish(self) -> None:
         """What the services have stored in their outboxes is published."""
@@ -201,6 +218,11 @@ class BoardWorld:
             await connection.execute(text(due))
         return await self.board.refresher.refresh()
 
+    async def load(self, name: str, tenant: str = TENANTS[0]) -> BoardTicket:
+        """The ticket as the board has it."""
+        async with self.engine("board").connect() as connection:
+            return await load_by_external(connection, tenant, "tests", name)
+
     async def settle(self) -> None:
         """Everything is published, read and refreshed."""
         while any(self.unread(consumer, topic) for consumer, topics in CONSUMED.items() for topic in topics):
@@ -248,15 +270,34 @@ CONSUMED: Final[Mapping[str, Sequence[str]]] = {
 """The topics of each consumer."""
 
 
+def ticket_body(name: str, **fields: Any) -> dict[str, Any]:
+    """The body of a ticket with that id in its tool."""
+    return {
+        "source": "tests",
+        "external_id": name,
+        "severity": 1,
+        "summary": f"Mail is down at {name}",
+        "affected_services": ["Email"],
+        "contact": {"name": "Ada", "email": "ada@acme.example"},
+        "customer": {"id": "acme", "name": "Acme"},
+        **fields,
+    }
+
+
 @asynccontextmanager
-async def board_world(make_database: Callable[[str], str], folder: Path, start: datetime) -> AsyncIterator[BoardWorld]:
-    """Five services on empty databases, with the shipped policy and directory. Business time stands at `start`."""
+async def board_world(
+    make_database: Callable[[str], str], folder: Path, start: datetime, *, kafka: str = "127.0.0.1:1"
+) -> AsyncIterator[BoardWorld]:
+    """Five services on empty databases, with the shipped policy and directory. Business time stands at `start`.
+
+    `kafka` is for a test that runs consumers; without it they would find no broker.
+    """
     texts, entries = zip(*map(issue, TENANTS), strict=True)
     keys = folder / "keys.yaml"
     write_keys(keys, KeyFile(keys=entries))
     clock_file = folder / "clock"
     clock_file.write_text(f"{datetime.now(UTC).isoformat()} {start.isoformat()} 0\n")
-    common: dict[str, Any] = {"kafka": "127.0.0.1:1", "keys": keys, "clock_file": clock_file}
+    common: dict[str, Any] = {"kafka": kafka, "keys": keys, "clock_file": clock_file}
     policy, directory = POLICIES / "policy.yaml", POLICIES / "directory.yaml"
     services: dict[str, Service] = {
         "intake": intake.service.build(
@@ -283,7 +324,9 @@ async def board_world(make_database: Callable[[str], str], folder: Path, start: 
             )
         ),
     }
-    transports = {name: httpx.ASGITransport(service.app) for name, service in services.items()}
+    transports: dict[str, httpx.AsyncBaseTransport] = {
+        name: httpx.ASGITransport(service.app) for name, service in services.items()
+    }
     own: dict[str, Any] = {"directory": directory, "upstream_keys": json.dumps({TENANTS[0]: texts[0]})}
     settings = board.settings.Settings(**common, **own, database_url=make_database("board"))
 
@@ -307,7 +350,7 @@ async def board_world(make_database: Callable[[str], str], folder: Path, start: 
         clock = FileClock(clock_file)
         reader = DirectoryFile(directory, clock.now, ())
         await reader.refresh()
-        world = BoardWorld(services, clients, reader, clock, clock_file, new_board, new_board())
+        world = BoardWorld(services, clients, reader, clock, clock_file, settings, transports, new_board, new_board())
         try:
             yield world
         finally:
