@@ -32,7 +32,8 @@ def assert_readable(drawing: TimelineDrawing, story: TicketStory, time: PageTime
     """What the module promises."""
     rows = defaultdict(list)
     for label in drawing.labels:
-        assert label.x >= 0 and label.right <= drawing.width + 0.01, label
+        assert label.x >= 0, label
+        assert label.right <= drawing.width + 0.01, label
         rows[label.row].append(label)
     for row in rows.values():
         for left, right in pairwise(sorted(row, key=lambda label: label.x)):
@@ -45,7 +46,8 @@ def assert_readable(drawing: TimelineDrawing, story: TicketStory, time: PageTime
             assert left_mark.right <= right_mark.left, (left_mark, right_mark)
     bars = defaultdict(list)
     for bar in drawing.bars:
-        assert bar.x >= 0 and bar.x + bar.width <= drawing.width
+        assert bar.x >= 0, bar
+        assert bar.x + bar.width <= drawing.width, bar
         bars[bar.y, bar.height].append(bar)
     for (_, height), of_lane in bars.items():
         if height == 12:

@@ -35,8 +35,8 @@ from board.workers.freshness import CHECK_SECONDS, Freshness
 from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
-from board.workers.webhook_sender import WebhookSender
 from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
+from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
 _REPORT_SECONDS: Final = 1800
@@ -118,6 +118,7 @@ def build(
     )
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
