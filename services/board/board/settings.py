@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
 from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
-from tocsin.links import page_template, public_url
+from tocsin.links import page_template
+from tocsin.links import public_url as check_public_url
 from tocsin.runtime.http.public_address import Network, parse_networks
 from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
@@ -37,7 +38,7 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     port: Port = 8084
     directory: Path
     """The path of directory.yaml, which says who holds a role. Reloaded when it changes."""
-    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    public_url: Annotated[str, AfterValidator(check_public_url)] | None = None
     """The base URL of the pages, for links to them."""
     board_session_keys: Annotated[SecretStr, AfterValidator(_session_keys)] | None = None
     """The key that signs sessions and, separated by commas, older keys whose sessions stay valid. If it is missing,
