@@ -41,8 +41,8 @@ class KnownTicket:
 
 async def add_facts(
     connection: AsyncConnection, tenants: Mapping[UUID, str], facts: Mapping[tuple[UUID, int], Fact]
-) -> tuple[dict[UUID, KnownTicket], set[UUID]]:
-    """Store these facts by (ticket, number). Returns their tickets, locked, and the ids of those that have new facts.
+) -> tuple[dict[UUID, KnownTicket], set[tuple[UUID, int]]]:
+    """Store these facts by (ticket, number). Returns their tickets, locked, and which facts are new.
 
     `tenants` are all tickets of the facts, with their tenants.
     """
@@ -51,7 +51,7 @@ async def add_facts(
         for (ticket_id, number), fact in sorted(facts.items())
     ]
     tickets, new = await _add_and_lock(connection, tenants, Write("insert_new", FACTS, rows))
-    return tickets, {row.ticket_id for row in new}
+    return tickets, {(row.ticket_id, row.number) for row in new}
 
 
 async def add_events(
