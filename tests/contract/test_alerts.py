@@ -493,6 +493,7 @@ STORIES = [
         for kind, values in ((Kind.FIRES, "1x30"), (Kind.QUIET, "0x30"), (Kind.QUIET, "1x9 0x20"))
     ],
     *gauge("OutgoingWebhooksBroken", "sla_webhooks_broken", bad=1, good=0),
+    *gauge("ReportOverdue", "sla_board_reports_overdue_seconds", bad=21601, good=21600),
     # Machine
     *[
         Story("DiskFilling", kind, {'sla_disk_free_ratio{job="intake"}': values}, fires, at="20m")
