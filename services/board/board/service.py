@@ -31,12 +31,13 @@ from board.sources.upstream import Upstream
 from board.sources.webhook_request import WebhookClient
 from board.sources.webhooks_file import WebhooksFile
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from board.workers.freshness import CHECK_SECONDS, Freshness
+from board.workers.freshness import CHECK_SECONDS as FRESHNESS_SECONDS
+from board.workers.freshness import Freshness
 from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
-from board.workers.webhook_sender import WebhookSender
 from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
+from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
 _REPORT_SECONDS: Final = 1800
@@ -105,7 +106,7 @@ def build(
     )
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
-    runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
+    runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
     listeners.append(updates.wake)
@@ -118,6 +119,7 @@ def build(
     )
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
