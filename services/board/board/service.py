@@ -31,7 +31,8 @@ from board.sources.upstream import Upstream
 from board.sources.webhook_request import WebhookClient
 from board.sources.webhooks_file import WebhooksFile
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
-from board.workers.freshness import CHECK_SECONDS, Freshness
+from board.workers.freshness import CHECK_SECONDS as FRESHNESS_SECONDS
+from board.workers.freshness import Freshness
 from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
@@ -105,7 +106,7 @@ def build(
     )
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
-    runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
+    runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
     listeners.append(updates.wake)
