@@ -104,7 +104,7 @@ def build(
             static_routes(),
             pages.router(first_page),
             live.router(updates),
-            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
         ],
         notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
