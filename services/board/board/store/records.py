@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import (
     EVENT_TYPES,
@@ -118,7 +119,7 @@ async def load_latest_tickets(connection: AsyncConnection, ticket_ids: Collectio
     c = EVENTS.c
     query = (
         select(c.ticket_id, c.type, c.event)
-        .distinct(c.ticket_id)
+        .ext(distinct_on(c.ticket_id))
         .where(among(c.ticket_id, ticket_ids))
         .order_by(c.ticket_id, c.at.desc(), c.event_id)
     )
