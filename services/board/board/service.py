@@ -88,15 +88,9 @@ def build(
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
-    updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale)
     listeners.append(updates.wake)
-    first_page = Board(
-        tickets=tickets,
-        rows=rows,
-        clock=runtime.clock,
-        zone=settings.zone,
-        freshness=freshness,
-    )
+    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,

@@ -79,7 +79,7 @@ class LiveUpdates:
         self._watchers: dict[Watcher, None] = {}
         self._times: dict[str, _TenantTimes] = {}
         self._wake = asyncio.Event()
-        self._at = clock.now()
+        self._version, self._at = 0, clock.now()
         self._frames: dict[UUID, tuple[str, bytes]] = {}
         self._counts: dict[BoardFilter, bytes] = {}
 
@@ -109,11 +109,13 @@ class LiveUpdates:
     async def update(self) -> None:
         """Read the changes once, and tell the watchers. Raises errors of the database."""
         with metrics.LIVE_UPDATE_SECONDS.time():
-            await self._update()
+            await self._tickets.refresh()
+            self._dispatch()
 
-    async def _update(self) -> None:
-        await self._tickets.refresh()
-        self._at = now = self._clock.now()
+    def _dispatch(self) -> None:
+        """Hand to the watchers what has changed since the last time, by facts and by time."""
+        self._version, self._at = self._tickets.version, self._clock.now()
+        now = self._at
         by_tenant: dict[str, dict[UUID, None]] = {}
         for ticket in self._tickets.take_changes():
             by_tenant.setdefault(ticket.ticket.tenant, {})[ticket.ticket_id] = None
@@ -152,11 +154,11 @@ class LiveUpdates:
         metrics.WATCHERS.set(len(self._watchers))
         try:
             known = await self._tickets.load(wanted.tenant)
+            self._dispatch()
             missed = await self._tickets.changed_since(after.version, wanted.tenant)
         except BaseException:
             self.leave(watcher)
             raise
-        self._at = max(self._at, self._clock.now())
         times = self._times.get(wanted.tenant)
         if times is None:
             times = self._times[wanted.tenant] = _TenantTimes(self._at, {})
@@ -205,7 +207,7 @@ class LiveUpdates:
         return self._counts[wanted]
 
     def _heartbeat(self) -> bytes:
-        position = LivePosition(self._tickets.version, self._at)
+        position = LivePosition(self._version, self._at)
         now = self._clock.now()
         data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem()}
         return f"id: {position}\n".encode() + _event("heartbeat", data)
