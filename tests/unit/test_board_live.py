@@ -19,7 +19,7 @@ from board.errors import TooManyWatchersError
 from board.workers import live_updates
 from board.workers.live_updates import LiveUpdates, Watcher
 from board.workers.open_tickets import MOST_MISSED, OpenTickets
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.board_pages import BoardPages, board_pages
 from support.board_tickets import HOUR, MINUTE, NOW, MemoryTickets, board_clock, board_ticket, made_board
@@ -180,6 +180,7 @@ changes = st.lists(
 
 
 @settings(max_examples=tries(60))
+@example([("update", 0, 0), ("put", 0, 9), ("load a page", 0, 0), ("restart", 0, 0)], ALL)
 @given(changes, st.sampled_from([ALL, BoardFilter("default", severity=1)]))
 async def test_after_any_changes_and_disconnections_the_page_has_what_a_new_page_would_have(
     steps: list[tuple[str, int, int]], wanted: BoardFilter
