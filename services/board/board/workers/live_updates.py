@@ -15,7 +15,7 @@ from tocsin.runtime.process.clock import TimeSource
 from board import metrics
 from board.domain.board_filter import BoardFilter
 from board.domain.board_page import count_tickets
-from board.domain.board_ticket import BoardTicket
+from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.live_position import LivePosition
 from board.domain.ticket_row import next_change
 from board.errors import TooManyWatchersError
@@ -80,6 +80,8 @@ class LiveUpdates:
         self._times: dict[str, _TenantTimes] = {}
         self._wake = asyncio.Event()
         self._version, self._at = 0, clock.now()
+        self._groups: dict[UUID, tuple[int, TicketGroup]] = {}
+        """The group of each ticket with its version; removed when time changes it."""
         self._frames: dict[UUID, tuple[str, bytes]] = {}
         self._counts: dict[BoardFilter, bytes] = {}
 
@@ -94,6 +96,7 @@ class LiveUpdates:
             self._wake.clear()
             if not self._watchers:
                 self._times.clear()
+                self._groups.clear()
                 self._tickets.take_changes()
                 continue
             try:
@@ -125,6 +128,7 @@ class LiveUpdates:
             known = self._tickets.known(tenant)
             for ticket_id in moved:
                 times.past.append((now, ticket_id))
+                self._groups.pop(ticket_id, None)
                 self._plan_next(times, ticket_id, known.get(ticket_id), now)
             if len(times.past) > _MOST_MOVES:
                 del times.past[: _MOST_MOVES // 2]
@@ -196,15 +200,21 @@ class LiveUpdates:
         if kept is None or kept[0] is not html:
             if len(self._frames) >= _MOST_FRAMES:
                 self._frames.clear()  # those of closed tickets would stay for ever
-            data = {"id": str(ticket_id), "group": found.group(self._at).value, "html": html}
+            data = {"id": str(ticket_id), "group": self._group(found).value, "html": html}
             kept = self._frames[ticket_id] = (html, _event("ticket", data))
         return kept[1]
 
     def _count(self, wanted: BoardFilter, tickets: Iterable[BoardTicket]) -> bytes:
         if wanted not in self._counts:
-            selected = ((found, found.group(self._at)) for found in tickets if wanted.matches(found))
+            selected = ((found, self._group(found)) for found in tickets if wanted.matches(found))
             self._counts[wanted] = _event("counts", count_tickets(selected).as_dict())
         return self._counts[wanted]
+
+    def _group(self, found: BoardTicket) -> TicketGroup:
+        kept = self._groups.get(found.ticket_id)
+        if kept is None or kept[0] != found.version:
+            kept = self._groups[found.ticket_id] = (found.version, found.group(self._at))
+        return kept[1]
 
     def _heartbeat(self) -> bytes:
         position = LivePosition(self._version, self._at)
@@ -213,6 +223,8 @@ class LiveUpdates:
         return f"id: {position}\n".encode() + _event("heartbeat", data)
 
     def _plan(self, ticket: BoardTicket, now: datetime) -> None:
+        if not ticket.is_open:
+            self._groups.pop(ticket.ticket_id, None)
         times = self._times.get(ticket.ticket.tenant)
         if times is not None:
             self._plan_next(times, ticket.ticket_id, ticket if ticket.is_open else None, now)
