@@ -108,15 +108,9 @@ def build(
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
-    updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale)
     listeners.append(updates.wake)
-    first_page = Board(
-        tickets=tickets,
-        rows=rows,
-        clock=runtime.clock,
-        zone=settings.zone,
-        freshness=freshness,
-    )
+    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
     )
