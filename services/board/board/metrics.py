@@ -33,6 +33,13 @@ UPSTREAM_SECONDS = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 
+WATCHERS = Gauge("sla_board_watchers", "Pages that get live updates from this process")
+LIVE_UPDATE_SECONDS = Histogram(
+    "sla_board_live_update_seconds",
+    "Time to read the changes and to hand them to all live pages of this process",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
+)
+
 for _upstream in UPSTREAMS:
     REFRESH_FAILURES.labels(_upstream)
     UPSTREAM_SECONDS.labels(_upstream)

@@ -14,9 +14,11 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import machine
+from board.api import live, machine, pages
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
+from board.api.board_rows import BoardRows
 from board.api.html import static_routes
+from board.api.pages import Board
 from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
@@ -24,10 +26,14 @@ from board.handlers.records import Handlers
 from board.settings import Settings
 from board.sources.upstream import Upstream
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from board.workers.freshness import CHECK_SECONDS, Freshness
+from board.workers.live_updates import LiveUpdates
+from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
-from board.workers.report_mail import CHECK_SECONDS, ReportMailer
+from board.workers.report_mail import ReportMailer
 
 _MEASURE_SECONDS: Final = 5
+_REPORT_CHECK_SECONDS: Final = 60
 _REPORT_SECONDS: Final = 1800
 
 
@@ -84,22 +90,40 @@ def build(
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
     )
-    runtime.scheduler.every(CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
+    runtime.scheduler.every(_REPORT_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
+    tickets = OpenTickets(DatabaseTickets(runtime.reader))
+    freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
+    runtime.scheduler.every(CHECK_SECONDS, freshness.check, name="freshness", timeout=CHECK_SECONDS)
+    rows = BoardRows(settings.zone, directory.current)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
+    listeners.append(updates.wake)
+    first_page = Board(
+        tickets=tickets,
+        rows=rows,
+        clock=runtime.clock,
+        zone=settings.zone,
+        freshness=freshness,
+    )
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [static_routes(), machine.router(MachineContext(runtime.reader, runtime.clock, directory, links))],
+        [
+            static_routes(),
+            pages.router(first_page),
+            live.router(updates),
+            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+        ],
+        notes={"directory": directory.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
-        notes={"directory": directory.note},
     )
     add_access(app, _access(settings, runtime.keys))
     return BoardService(
         runtime=runtime,
         app=app,
         consumers=consumers,
+        tasks=[refresher.run, updates.run],
         prepare=directory.refresh,
-        tasks=[refresher.run],
         handlers=handlers,
         upstream=upstream,
         refresher=refresher,

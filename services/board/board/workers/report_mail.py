@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -23,9 +22,6 @@ from board.sources.report_source import GetJson, ReportSource
 from board.store import mailed_reports
 
 log = structlog.get_logger(__name__)
-
-CHECK_SECONDS: Final = 60
-"""Real time between two runs of `mail_due`."""
 
 
 class ReportMailer:
