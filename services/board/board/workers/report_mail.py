@@ -23,6 +23,9 @@ from board.store import mailed_reports
 
 log = structlog.get_logger(__name__)
 
+MAIL_CHECK_SECONDS: Final = 60
+"""Real time between two runs of `mail_due`."""
+
 
 class ReportMailer:
     """Publishes each report once for each person, also after downtime and with several replicas.
