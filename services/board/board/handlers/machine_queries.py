@@ -38,7 +38,7 @@ class AtRiskPage:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketStatus:
+class TicketOverview:
     """A ticket as of an instant, and its deliveries."""
 
     as_of: datetime
@@ -66,12 +66,12 @@ async def deadline_calendar(context: MachineContext, wanted: BoardFilter, *, wit
     return export_deadlines(found, context.links)
 
 
-async def ticket_status(context: MachineContext, *, tenant: str, source: str, external_id: str) -> TicketStatus:
+async def ticket_overview(context: MachineContext, *, tenant: str, source: str, external_id: str) -> TicketOverview:
     """The ticket that the tenant's tool `source` knows by this id. Raises TicketNotOnBoardError."""
     async with context.reader.connect() as connection:
         ticket = await load_by_external(connection, tenant, source, external_id)
         deliveries = await load_deliveries(connection, ticket.ticket_id)
-    return TicketStatus(context.clock.now(), ticket, deliveries)
+    return TicketOverview(context.clock.now(), ticket, deliveries)
 
 
 async def _load_open(context: MachineContext, wanted: BoardFilter) -> list[BoardTicket]:

@@ -33,7 +33,7 @@ from board.domain.delivery_state import last_mail, latest_event
 from board.domain.facts_summary import summarise_facts
 from board.handlers.webhooks import WebhookQueue
 from board.store import records, stale
-from board.store.records import KnownTicket
+from board.store.records import LockedRow
 
 
 @dataclass(slots=True)
@@ -172,7 +172,7 @@ class Handlers:
         self._has_changes = self._has_changes or bool(ticket_ids)
 
 
-async def _summaries(connection: AsyncConnection, tickets: Mapping[UUID, KnownTicket]) -> list[Write]:
+async def _summaries(connection: AsyncConnection, tickets: Mapping[UUID, LockedRow]) -> list[Write]:
     """The writes that bring the known ones of these tickets up to date with their facts."""
     known = {ticket_id: stored for ticket_id, stored in tickets.items() if stored.ticket is not None}
     facts = await records.load_facts_of(connection, known)

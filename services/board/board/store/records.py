@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import Row, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tocsin.events import (
     EVENT_TYPES,
@@ -31,7 +32,7 @@ from board.store.versions import begin_changes
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTicket:
+class LockedRow:
     """A ticket as it is stored. `ticket` is null until it is known; `opened`: it is that of the opening."""
 
     ticket: Ticket | None
@@ -41,7 +42,7 @@ class KnownTicket:
 
 async def add_facts(
     connection: AsyncConnection, tenants: Mapping[UUID, str], facts: Mapping[tuple[UUID, int], Fact]
-) -> tuple[dict[UUID, KnownTicket], set[tuple[UUID, int]]]:
+) -> tuple[dict[UUID, LockedRow], set[tuple[UUID, int]]]:
     """Store these facts by (ticket, number). Returns their tickets, locked, and which facts are new.
 
     `tenants` are all tickets of the facts, with their tenants.
@@ -56,7 +57,7 @@ async def add_facts(
 
 async def add_events(
     connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
-) -> tuple[dict[UUID, KnownTicket], set[UUID]]:
+) -> tuple[dict[UUID, LockedRow], set[UUID]]:
     """Store these events, in this order. Returns their tickets, locked, and the ids of the new events."""
     rows = [
         {
@@ -73,7 +74,7 @@ async def add_events(
     return tickets, {row.event_id for row in new}
 
 
-async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str]) -> dict[UUID, KnownTicket]:
+async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str]) -> dict[UUID, LockedRow]:
     """Lock these tickets, which are given with their tenants, and add those that are missing."""
     tickets, _ = await _add_and_lock(connection, tenants)
     return tickets
@@ -81,7 +82,7 @@ async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str])
 
 async def _add_and_lock(
     connection: AsyncConnection, tenants: Mapping[UUID, str], *added: Write
-) -> tuple[dict[UUID, KnownTicket], Sequence[Row[Any]]]:
+) -> tuple[dict[UUID, LockedRow], Sequence[Row[Any]]]:
     """Insert, then lock the tickets in the order of their ids: a consistent lock order avoids deadlock."""
     await begin_changes(connection)
     rows = [{"ticket_id": ticket_id, "tenant": tenant} for ticket_id, tenant in sorted(tenants.items())]
@@ -90,7 +91,7 @@ async def _add_and_lock(
     query = select(c.ticket_id, c.ticket, c.opened, c.historic).where(among(c.ticket_id, tenants))
     locked = await connection.execute(query.order_by(c.ticket_id).with_for_update())
     tickets = {
-        row.ticket_id: KnownTicket(
+        row.ticket_id: LockedRow(
             ticket=None if row.ticket is None else Ticket.model_validate_json(row.ticket),
             opened=row.opened,
             historic=row.historic,
@@ -118,7 +119,7 @@ async def load_latest_tickets(connection: AsyncConnection, ticket_ids: Collectio
     c = EVENTS.c
     query = (
         select(c.ticket_id, c.type, c.event)
-        .distinct(c.ticket_id)
+        .ext(distinct_on(c.ticket_id))
         .where(among(c.ticket_id, ticket_ids))
         .order_by(c.ticket_id, c.at.desc(), c.event_id)
     )
@@ -153,7 +154,7 @@ def delivery_writes(deliveries: Iterable[DeliveryEvent]) -> list[Write]:
 
 
 def summary_writes(
-    summaries: Mapping[UUID, tuple[KnownTicket, FactsSummary]],
+    summaries: Mapping[UUID, tuple[LockedRow, FactsSummary]],
 ) -> list[Write]:
     """Store the tickets, which are known, and what their facts have made of them."""
     rows = []
