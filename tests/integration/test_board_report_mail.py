@@ -81,6 +81,12 @@ class ReportWorld:
         return [(one.month, one.customer.id if one.customer else None, one.to) for one in await self.published()]
 
 
+def unreachable() -> Upstream:
+    """Services at an address where nobody listens."""
+    nowhere = "http://127.0.0.1:1"
+    return Upstream(sla_timer_url=nowhere, escalator_url=nowhere, keys={"default": SecretStr("a key")})
+
+
 @pytest.fixture
 async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[ReportWorld]:
     """The board has started in June. Acme has one ticket, which was resolved too late."""
@@ -184,9 +190,7 @@ async def test_two_replicas_publish_each_report_once(world: ReportWorld) -> None
 
 
 async def test_reports_are_mailed_once_sla_timer_responds_again(world: ReportWorld) -> None:
-    gone = Upstream(
-        sla_timer_url="http://127.0.0.1:1", escalator_url="http://127.0.0.1:1", keys={"default": SecretStr("a key")}
-    )
+    gone = unreachable()
     failures = counter_value("sla_board_report_failures_total", reason="upstream")
     await world.advance(JULY.replace(hour=11))
     await world.mailer(gone).mail_due()
@@ -211,6 +215,23 @@ async def test_a_person_who_is_added_later_gets_the_reports_of_later_months(worl
         ("2026-07", "acme", "dana"),
         ("2026-07", "acme", "kim"),
     ]
+
+
+async def test_without_readers_nobody_is_asked_and_later_readers_get_later_months(world: ReportWorld) -> None:
+    failures = counter_value("sla_board_report_failures_total", reason="upstream")
+    world.name_readers()
+    gone = unreachable()
+    for at in (JULY, JULY.replace(day=15)):
+        await world.advance(at)
+        await world.mailer(gone).mail_due()
+    await gone.close()
+    assert counter_value("sla_board_report_failures_total", reason="upstream") == failures
+    assert counter_value("sla_board_reports_overdue_seconds") == 0
+    world.name_readers("{ to: [kim] }")
+    await world.mailer().mail_due()
+    await world.advance(AUGUST)
+    await world.mailer().mail_due()
+    assert await world.mailed() == [("2026-07", None, "kim")]
 
 
 async def test_a_customer_without_numbers_gets_no_report_and_holds_up_nobody(world: ReportWorld) -> None:

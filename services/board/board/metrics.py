@@ -23,6 +23,9 @@ TICKETS_WITHOUT_KEY = Gauge(
     "Open tickets of tenants without a key in TOCSIN_UPSTREAM_KEYS, which are shown without clocks; NaN while unknown",
 )
 REFRESHED = Counter("sla_board_refreshed_total", "Tickets whose clocks and ladder were read from their owners")
+LEDGERS_MISSING = Counter(
+    "sla_board_ledgers_missing_total", "Pages of tickets that were shown without the ledger of sla-timer"
+)
 REFRESH_FAILURES = Counter(
     "sla_board_refresh_failures_total", "Requests for clocks or ladders that failed, and are repeated", ["upstream"]
 )

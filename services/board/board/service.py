@@ -14,7 +14,7 @@ from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import live, machine, pages, webhook_deliveries
+from board.api import live, machine, on_call_page, pages, reports, ticket_page, webhook_deliveries
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
 from board.api.board_rows import BoardRows
 from board.api.html import static_routes
@@ -23,6 +23,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
 from board.settings import Settings
@@ -35,8 +36,7 @@ from board.workers.freshness import Freshness
 from board.workers.live_updates import LiveUpdates
 from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
-from board.workers.report_mail import CHECK_SECONDS as REPORT_CHECK_SECONDS
-from board.workers.report_mail import ReportMailer
+from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
@@ -120,7 +120,7 @@ def build(
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
     )
-    runtime.scheduler.every(REPORT_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
+    runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
@@ -130,10 +130,15 @@ def build(
             live.router(updates),
             machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
+            ticket_page.router(
+                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
+            ),
+            on_call_page.router(directory, runtime.clock, settings.zone),
+            reports.router(upstream, runtime.clock, settings.zone),
         ],
+        notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
-        notes={"directory": directory.note, "webhooks": webhooks.file.note},
     )
     add_access(app, _access(settings, runtime.keys))
     return BoardService(

@@ -120,7 +120,8 @@ def _reason(clock: ReportedClock, late: timedelta | None, zone: ZoneInfo) -> Ite
         yield "The clock still runs."
     else:
         ended = instant_words(clock.ended_at, zone)
-        yield f"It ended at {ended}{f', {duration_words(late.total_seconds())} of counted time later' if late else ''}."
+        later = f", {duration_words(late.total_seconds())} of counted time later" if late else ""
+        yield f"The clock ended at {ended}{later}."
     excluded = [
         f"{duration_words(length.total_seconds())} {words}"
         for length, words in (

@@ -24,7 +24,7 @@ from board.store import mailed_reports
 
 log = structlog.get_logger(__name__)
 
-CHECK_SECONDS: Final = 60
+MAIL_CHECK_SECONDS: Final = 60
 """Real time between two runs of `mail_due`."""
 
 
@@ -52,7 +52,7 @@ class ReportMailer:
         self._board_url = board_url
         self._wake_relay = wake_relay
         self._zone = ZoneInfo("UTC")
-        """In which sla-timer counted months when it last responded."""
+        """In which sla-timer counted months when it last responded; UTC before, for a few hours' difference at most."""
 
     async def mail_due(self) -> None:
         """Publish the reports that are due; a job for the scheduler. The next run repeats what failed.
@@ -78,15 +78,15 @@ class ReportMailer:
             metrics.REPORTS_OVERDUE.set(overdue)
 
     async def _mail_months(self, directory: Directory, settled: Collection[ReportMonth], now: datetime) -> None:
-        """Publish what is due. Raises UpstreamError."""
-        source = ReportSource(self._get, directory.tenant, None)
-        self._zone = load_zone((await source.terms(now)).zone)
-        last = last_due_month(now, self._zone)
+        """Publish what is due. Without readers no other service is called. Raises UpstreamError."""
         if not settled:
-            await self._settle(directory.tenant, last, now)
+            await self._settle(directory.tenant, last_due_month(now, self._zone), now)
             return
-        for month in due_months(settled, last):
-            if await self._is_complete(source, month):
+        source = ReportSource(self._get, directory.tenant, None)
+        if directory.reports:
+            self._zone = load_zone((await source.terms(now)).zone)
+        for month in due_months(settled, last_due_month(now, self._zone)):
+            if not directory.reports or await self._is_complete(source, month):
                 await self._mail_month(directory, month, now)
 
     async def _is_complete(self, source: ReportSource, month: ReportMonth) -> bool:
