@@ -138,7 +138,7 @@ def draw_timeline(story: TicketStory, time: PageTime, width: float = WIDTH) -> T
     ]
     if story.ticket.is_open and scale.begin <= time.now <= scale.end:
         rules.append(DrawnRule(scale.x(time.now), _AXIS - 4, scale.x(time.now), bottom, "now"))
-        labels.append(_foot_label(scale.x(time.now), bottom, f"now {time.clock(time.now)}", "now", scale))
+        labels.append(_foot_label(scale.x(time.now), bottom, f"now {time.minute(time.now)}", "now", scale))
     labels += _break_labels(scale, bottom, [label for label in labels if label.row == "foot"])
     return TimelineDrawing(
         width=width,
@@ -319,7 +319,7 @@ def _due_labels(
         if lane.due_at is None:
             continue
         is_beyond = lane.due_at > scale.end
-        text = f"due {time.short_day(lane.due_at)} {time.clock(lane.due_at)}{' →' if is_beyond else ''}"
+        text = f"due {time.short_day(lane.due_at)} {time.minute(lane.due_at)}{' →' if is_beyond else ''}"
         label = _label(scale.x(lane.due_at) - text_width(text) / 2, top + 14.0, text, "due-label", f"due {number}")
         yield _shifted(label, scale)
 
