@@ -22,7 +22,7 @@ _WAITING: Final = "waiting for the customer"
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerLine:
+class LedgerSentence:
     """A sentence about a stretch of time. `counted` is what the clock counted in it; zero if it did not run."""
 
     words: Words
@@ -62,9 +62,9 @@ class LedgerContext:
     provisional: bool = False
 
 
-def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) -> list[LedgerLine]:
+def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) -> list[LedgerSentence]:
     """The account of a clock in sentences. The `counted` of all lines add up to `account.counted`."""
-    lines = [LedgerLine(_start(account, context, time))]
+    lines = [LedgerSentence(_start(account, context, time))]
     reasons = _Reasons(context.facts)
     by_run = groupby(account.intervals, key=lambda interval: interval.reason in ("paused", "closed"))
     for excluded, run in by_run:
@@ -77,8 +77,8 @@ def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) 
         rest = account.counted - listed
         since = time.full(account.listed_to)
         words: Words = (f"{exact_hours(rest)} counted after ", since, ", in more stretches than are listed here.")
-        lines.append(LedgerLine(words, rest))
-    lines.append(_total(account))
+        lines.append(LedgerSentence(words, rest))
+    lines.append(_total(account, context))
     lines.append(_deadline(account, context, time))
     return lines
 
@@ -92,20 +92,22 @@ def _start(account: ClockAccount, context: LedgerContext, time: PageTime) -> Wor
     return (begins, time.full(account.started_at), target)
 
 
-def _total(account: ClockAccount) -> LedgerLine:
+def _total(account: ClockAccount, context: LedgerContext) -> LedgerSentence:
+    if context.provisional:
+        return LedgerSentence((f"In total {exact_hours(account.counted)} since the opening.",))
     target = timedelta(seconds=account.target_seconds)
-    return LedgerLine((f"In total {exact_hours(account.counted)} of {exact_hours(target)} are used.",))
+    return LedgerSentence((f"In total {exact_hours(account.counted)} of {exact_hours(target)} used.",))
 
 
-def _deadline(account: ClockAccount, context: LedgerContext, time: PageTime) -> LedgerLine:
+def _deadline(account: ClockAccount, context: LedgerContext, time: PageTime) -> LedgerSentence:
     if account.due_at is None:
-        return LedgerLine(("Deadline: unknown while the ticket waits for its customer.",))
+        return LedgerSentence(("Deadline: unknown while the ticket waits for its customer.",))
     why = "."
     if account.name == "resolution" and account.due_at == context.starts_at:
         why = ", the start of the work, which is later than the target."
     elif context.provisional:
         why = ", counted from the response deadline. The first response sets the final one."
-    return LedgerLine(("Deadline: ", time.full(account.due_at), why))
+    return LedgerSentence(("Deadline: ", time.full(account.due_at), why))
 
 
 class _Reasons:
@@ -118,10 +120,8 @@ class _Reasons:
         """In brackets, or empty."""
         fact = self._by_instant.get(interval.begin)
         if interval.reason == "paused":
-            reason = (
-                fact.reason if fact and fact.reason and fact.type is FactType.PAUSED else "waiting for the customer"
-            )
-            return f" ({reason.replace('_', ' ')})"
+            stated = fact.reason if fact is not None and fact.type is FactType.PAUSED else None
+            return f" ({_PAUSE_REASONS.get(stated, stated)})"
         return f" ({_STOPS[fact.type]})" if fact and _STOPS[fact.type] else ""
 
 
@@ -129,24 +129,24 @@ _PAUSE_REASONS: Final = {None: _WAITING, "waiting_customer": _WAITING}
 _STOPS: Final = {FactType.PAUSED: "", FactType.RESOLVED: "resolved", FactType.CANCELLED: "cancelled"}
 
 
-def _excluded_line(interval: LedgerInterval, reasons: _Reasons, time: PageTime) -> LedgerLine:
+def _excluded_line(interval: LedgerInterval, reasons: _Reasons, time: PageTime) -> LedgerSentence:
     verb = "Paused" if interval.reason == "paused" else "Closed"
     lasted = f"{verb} for {exact_hours(interval.length)}{reasons.words(interval)}, from "
-    return LedgerLine((lasted, time.full(interval.begin), " to ", _end(interval.begin, interval.end, time), "."))
+    return LedgerSentence((lasted, time.full(interval.begin), " to ", _end(interval.begin, interval.end, time), "."))
 
 
-def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[LedgerLine]:
+def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[LedgerSentence]:
     """The lines of a stretch without pauses. Around the clock it is one interval, otherwise one line for each day."""
     if all(interval.reason == "counted" for interval in run):
         for interval in run:
             begin, end = interval.begin, interval.end
             words = (f"{exact_hours(interval.length)} counted, from ", time.full(begin), " to ", _end(begin, end, time))
-            yield LedgerLine((*words, "."), interval.length)
+            yield LedgerSentence((*words, "."), interval.length)
         return
     days = _working_days(run, time)
     if not days:
         begin, end = run[0].begin, run[-1].end
-        yield LedgerLine(("Outside business hours from ", time.full(begin), " to ", _end(begin, end, time), "."))
+        yield LedgerSentence(("Outside business hours from ", time.full(begin), " to ", _end(begin, end, time), "."))
         return
     begins_inside, ends_inside = run[0].reason == "counted", run[-1].reason == "counted"
     groups = _equal_days(days, time)
@@ -185,15 +185,15 @@ def _equal_days(days: Sequence[_WorkingDay], time: PageTime) -> list[list[_Worki
     return groups
 
 
-def _day_line(day: _WorkingDay, *, until_closing: bool, time: PageTime) -> LedgerLine:
+def _day_line(day: _WorkingDay, *, until_closing: bool, time: PageTime) -> LedgerSentence:
     if until_closing:
         words: Words = (f"{exact_hours(day.counted)} counted until closing at ", time.clock(day.end), ".")
-        return LedgerLine(words, day.counted)
+        return LedgerSentence(words, day.counted)
     named = f"{exact_hours(day.counted)} counted on {time.date_words(day.day)} ("
-    return LedgerLine((named, time.clock(day.begin), " to ", _end(day.begin, day.end, time), ")."), day.counted)
+    return LedgerSentence((named, time.clock(day.begin), " to ", _end(day.begin, day.end, time), ")."), day.counted)
 
 
-def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> LedgerLine:
+def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> LedgerSentence:
     """One line for equal working days, with the weekdays between them that did not count."""
     each = group[0].counted
     total = each * len(group)
@@ -205,20 +205,20 @@ def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> LedgerLine:
         shown = ", ".join(time.date_words(day) for day in weekdays[:_MOST_DAYS_OFF])
         more = f" and {len(weekdays) - _MOST_DAYS_OFF} more days" if len(weekdays) > _MOST_DAYS_OFF else ""
         words += f" In between, {shown}{more} did not count."
-    return LedgerLine((words,), total)
+    return LedgerSentence((words,), total)
 
 
-def _days_off(before: date, after: date, time: PageTime) -> Iterator[LedgerLine]:
+def _days_off(before: date, after: date, time: PageTime) -> Iterator[LedgerSentence]:
     """What is said of the whole days between two working days."""
     off = days_between(before, after)
     if not off:
         return
     if [day.weekday() for day in off] == [5, 6]:
-        yield LedgerLine(("The weekend did not count.",))
+        yield LedgerSentence(("The weekend did not count.",))
     elif len(off) <= 2:
-        yield LedgerLine((f"{' and '.join(time.date_words(day) for day in off)} did not count.",))
+        yield LedgerSentence((f"{' and '.join(time.date_words(day) for day in off)} did not count.",))
     else:
-        yield LedgerLine((f"{time.date_words(off[0])} to {time.date_words(off[-1])} did not count.",))
+        yield LedgerSentence((f"{time.date_words(off[0])} to {time.date_words(off[-1])} did not count.",))
 
 
 def days_between(before: date, after: date) -> list[date]:

@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tocsin.instants import render_instant
+
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
@@ -22,6 +24,11 @@ class Moment:
 
     at: datetime
     words: str
+
+    @property
+    def iso(self) -> str:
+        """The instant for the `datetime` attribute."""
+        return render_instant(self.at)
 
     def __str__(self) -> str:
         return self.words
@@ -69,12 +76,21 @@ class PageTime:
             words += f" {local:%Z}"
         return Moment(at, words)
 
+    def minute(self, at: datetime) -> Moment:
+        """`16:00`: as `clock`, without seconds."""
+        return Moment(at, self.clock(at.replace(second=0, microsecond=0)).words)
+
     def instant(self, at: datetime) -> Moment:
         """`16:00` today, `yesterday 16:00`, `tomorrow 16:00`, otherwise `Friday 5 June 16:00`."""
-        days = (self.local(at).date() - self.local(self.now).date()).days
-        near = {0: "", -1: "yesterday ", 1: "tomorrow "}
-        day = near[days] if days in near else f"{self.day(at)} "
-        return Moment(at, f"{day}{self.clock(at)}")
+        day = self._near_day(at)
+        return Moment(at, f"{f'{self.day(at)} ' if day is None else day}{self.clock(at)}")
+
+    def when(self, at: datetime) -> Moment:
+        """`at 16:00` today, `yesterday at 16:00`, otherwise `on Friday 5 June at 16:00`; without seconds."""
+        minute = at.replace(second=0, microsecond=0)
+        day = self._near_day(at)
+        named = f"on {self.day(at)} " if day is None else day
+        return Moment(at, f"{named}at {self.clock(minute)}")
 
     def full(self, at: datetime) -> Moment:
         """`Friday 5 June 16:00`, whatever day it is now."""
@@ -86,6 +102,11 @@ class PageTime:
         if abs(self.now - at) < timedelta(seconds=1):
             return "now"
         return f"{words} ago" if at <= self.now else f"in {words}"
+
+    def _near_day(self, at: datetime) -> str | None:
+        """The day before a time: empty for today. None if it is further away than tomorrow or yesterday."""
+        days = (self.local(at).date() - self.local(self.now).date()).days
+        return {0: "", -1: "yesterday ", 1: "tomorrow "}.get(days)
 
     @property
     def zone_words(self) -> str:
@@ -104,6 +125,15 @@ def duration_words(duration: timedelta) -> str:
     first = next((index for index, (count, _) in enumerate(units) if count), len(units) - 1)
     shown = units[first : min(first + 2, 3)] or units[3:]
     return " ".join(f"{count} {unit}" for count, unit in shown if count or len(shown) == 1)
+
+
+def hours_words(duration: timedelta) -> str:
+    """`35 h 20 min`, `12 min`, `40 s`: without days, because a working day is not 24 h; rounded down."""
+    minutes = duration // timedelta(minutes=1)
+    if minutes == 0:
+        return f"{duration // timedelta(seconds=1)} s"
+    units = ((minutes // 60, "h"), (minutes % 60, "min"))
+    return " ".join(f"{count} {unit}" for count, unit in units if count)
 
 
 def exact_hours(duration: timedelta) -> str:

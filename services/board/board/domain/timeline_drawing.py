@@ -133,7 +133,7 @@ def draw_timeline(story: TicketStory, time: PageTime, width: float = WIDTH) -> T
         *_fact_labels(lanes[0], tops[0], scale),
         *_due_labels(lanes, tops, scale, time),
     ]
-    if story.ticket.is_open and scale.begin < time.now < scale.end:
+    if story.ticket.is_open and scale.begin <= time.now <= scale.end:
         rules.append(DrawnRule(scale.x(time.now), _AXIS - 4, scale.x(time.now), bottom, "now"))
         labels.append(_foot_label(scale.x(time.now), bottom, f"now {time.clock(time.now)}", "now", scale))
     labels += _break_labels(scale, bottom, [label for label in labels if label.row == "foot"])
