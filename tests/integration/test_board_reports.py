@@ -93,7 +93,7 @@ async def test_a_report_is_html_csv_and_json_of_the_same_numbers(world: ReportWo
         == ("level", "response", "1", "percent_met")
     ]
     assert percent == "50.0"
-    assert "50 %" in page
+    assert "50\N{NO-BREAK SPACE}%" in page
     assert [(miss["external_id"], miss["clock"], miss["late_seconds"]) for miss in body["misses"]] == [
         ("SR-1", "response", 5400.0),
         ("SR-1", "resolution", None),
