@@ -1,4 +1,4 @@
-"""docs/integrations/webhooks.md: its example of webhooks.yaml, its JSON, its recipes and its pauses are those of the code."""
+"""docs/integrations/webhooks.md: its example of webhooks.yaml, JSON, recipes and pauses are those of the code."""
 
 import base64
 import json

@@ -1,6 +1,7 @@
 """`GET /`: the open tickets by time left, in four groups; with `?wall=1` for a screen on the wall."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -20,7 +21,6 @@ from board.domain.board_page import GROUP_WORDS, Counts, Select, count_tickets, 
 from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.ticket_row import ShownInstant, shown, sort_key
 from board.domain.time_words import PageTime
-from board.workers.freshness import Freshness
 from board.workers.open_tickets import OpenTickets
 
 _ROWS_AT_ONCE: Final = 100
@@ -65,7 +65,8 @@ class Board:
     rows: BoardRows
     clock: TimeSource
     zone: ZoneInfo
-    freshness: Freshness
+    problem: Callable[[], str | None]
+    """Says in a sentence why and since when the tickets are out of date; None if they are not."""
 
     async def page(self, tenant: str, query: BoardQuery, *, is_wall: bool) -> BoardPage:
         """The page for the tenant's tickets that the query selects."""
@@ -82,7 +83,7 @@ class Board:
             rate=self.clock.rate,
             zone=times.zone_words,
             zone_key=self.zone.key,
-            stale=self.freshness.problem,
+            stale=self.problem(),
             counts=count_tickets(selected),
             groups=await self._groups(selected, now),
             selects=() if is_wall else filter_selects(tuple(known.values()), query.values),
