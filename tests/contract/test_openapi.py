@@ -68,6 +68,9 @@ CALLS = {
         "get /v1/at-risk",
         "get /v1/deadlines.ics",
         "get /v1/tickets/by-external/{source}/{external_id}",
+        "get /v1/webhook-deliveries",
+        "get /v1/webhook-deliveries/{delivery_id}",
+        "post /v1/webhook-deliveries/{delivery_id}/redeliver",
     },
 }
 ERRORS_OF_THEIR_OWN = {

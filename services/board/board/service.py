@@ -122,7 +122,7 @@ def build(
             static_routes(),
             pages.router(first_page),
             live.router(updates),
-            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
             ticket_page.router(
                 TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
