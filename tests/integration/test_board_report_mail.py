@@ -1,27 +1,34 @@
 """Monthly reports are published once for each person, from a real sla-timer and escalator, on real PostgreSQL."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
 from board.handlers.rebuild import rebuild
+from board.service import build
+from board.settings import Settings
 from board.sources.upstream import Upstream
-from board.store.tables import OUTBOX
+from board.store.tables import DELIVERIES, OUTBOX, TICKETS
 from board.workers.report_mail import ReportMailer
+from notifier.domain.delivery import DeliveryState, JournalEntry, Now
+from notifier.domain.new_delivery import report_delivery
 from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.fake_timer import numbered_fact
 from support.metrics import counter_value
 from support.servers import MakeDatabase
 from support.service_apps import build_service
 from support.timer_world import TimerWorld, events, timer_world
-from tocsin.events import ReportReady, decode, report_id
+from tocsin.events import Event, ReportReady, decode, report_id
 from tocsin.runtime.database.engine import driver_connection, engine
+from tocsin.runtime.kafka.client import ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC
 from tocsin.runtime.kafka.record_headers import unpack
+from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import FileClock
 from tocsin.sources.directory_file import DirectoryFile
 
@@ -48,6 +55,8 @@ class ReportWorld:
 
     timer: TimerWorld
     upstream: Upstream
+    url: str
+    """The board's database."""
     engine: AsyncEngine
     clock: FileClock
     folder: Path
@@ -103,8 +112,9 @@ async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Re
                 for name, app in (("sla-timer", timer.service.app), ("escalator", escalator.app))
             },
         )
-        pool = engine(make_database("board"), "test", pool_size=5)
-        made = ReportWorld(timer, upstream, pool, clock, tmp_path)
+        url = make_database("board")
+        pool = engine(url, "test", pool_size=5)
+        made = ReportWorld(timer, upstream, url, pool, clock, tmp_path)
         made.name_readers("{ customer: acme, to: [dana] }", "{ to: [dana, kim] }")
         await timer.receive(*events("SR-1", FACTS))
         await made.advance(JUNE)
@@ -251,3 +261,25 @@ async def test_a_rebuild_mails_nothing_again(world: ReportWorld) -> None:
         await rebuild(connection, {})
     await world.mailer().mail_due()
     assert await world.mailed() == OF_JUNE
+
+
+async def test_the_mail_of_a_report_is_no_ticket_on_the_board(world: ReportWorld) -> None:
+    now = Now(JULY, JULY)
+    await world.advance(JULY)
+    await world.mailer().mail_due()
+    published = await world.published()
+    sent = [JournalEntry.of(replace(report_delivery(one, now), state=DeliveryState.SENT)).event for one in published]
+    files = {"keys": world.folder / "keys.yaml", "directory": world.folder / "directory.yaml"}
+    given = {"database_url": world.url, "kafka": "127.0.0.1:1", "upstream_keys": "{}", **files}
+    service = build(Settings.model_validate(given), world.clock)
+    async with world.engine.begin() as connection:
+        await service.handlers.on_escalations(connection, received(published, ESCALATIONS_TOPIC))
+        await service.handlers.on_notifications(connection, received([one for one in sent if one], NOTIFICATIONS_TOPIC))
+        assert (await connection.execute(select(TICKETS))).all() == []
+        assert (await connection.execute(select(DELIVERIES))).all() == []
+    await service.upstream.close()
+    await service.runtime.dispose()
+
+
+def received(given: Sequence[Event], topic: str) -> list[Received]:
+    return [Received(event, topic, 0, offset) for offset, event in enumerate(given)]

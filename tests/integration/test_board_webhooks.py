@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import trustme
-from board import metrics
 from board.handlers.rebuild import rebuild
 from board.handlers.webhook_deliveries import forget, measure
 from board.sources.webhook_request import WebhookClient
@@ -18,9 +17,11 @@ from board.store.tables import WEBHOOK_ENDPOINTS, WEBHOOKS
 from sqlalchemy import func, select, update
 from standardwebhooks import WebhookVerificationError
 from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
+from support.metrics import counter_value
 from support.notifier_events import TIERS, escalation, exhausted
 from support.polling import eventually
 from support.servers import MakeDatabase
+from support.webhook_process import sender_process
 from support.webhook_receiver import WebhookReceiver, WebhookResponse, receive_webhooks, trusted_authority
 from support.webhook_world import SECRET, WebhookWorld, endpoint, verified, webhook_world
 from tocsin.events import Fact, FactType, TicketChanged, TicketImported, TicketOpened
@@ -280,14 +281,14 @@ async def test_an_endpoint_that_is_gone_gets_nothing_until_it_is_asked_again(
     async with world.sending() as sender:
         [gone] = await world.settled("failed")
         await measure(world.service.runtime.reader, world.service.webhooks.file)
-        assert metrics.WEBHOOK_ENDPOINT_FAILING.labels("psa")._value.get() == 1
+        assert counter_value("sla_webhook_endpoint_failing", endpoint="psa") == 1
         await world.arrive(make.breached("answer"))
         async with world.client(world.admin_key) as client:
             response = await client.post(f"/v1/webhook-deliveries/{gone.delivery_id}/redeliver")
             assert response.status_code == 202, response.text
         sender.wake()
         await world.settled("delivered", "delivered")
-    assert receiver.ids[0] == receiver.ids[1] == str(gone.delivery_id)
+    assert Counter(receiver.ids)[str(gone.delivery_id)] == 2
     receiver.responses = [WebhookResponse(410)]
     moved = start_receiver()
     await world.arrive(make.breached("response"))
@@ -323,6 +324,7 @@ async def test_plain_http_is_for_allowed_networks_only(world: WebhookWorld) -> N
     assert "http:// may not be used" in refused.problem
 
 
+@pytest.mark.long
 async def test_a_hanging_endpoint_does_not_delay_another_one(
     world: WebhookWorld, receiver: WebhookReceiver, start_receiver: StartReceiver
 ) -> None:
@@ -340,10 +342,10 @@ async def test_a_hanging_endpoint_does_not_delay_another_one(
     waiting = [row for row in await world.webhooks() if row.endpoint == "hanging"]
     assert {row.state for row in waiting} == {"waiting"}
     await measure(world.service.runtime.reader, world.service.webhooks.file)
-    assert metrics.WEBHOOKS_PENDING._value.get() == 1000
-    assert metrics.WEBHOOKS_OLDEST_AGE._value.get() > 0
-    assert metrics.WEBHOOK_ENDPOINT_FAILING.labels("hanging")._value.get() == 1
-    assert metrics.WEBHOOK_ENDPOINT_FAILING.labels("psa")._value.get() == 0
+    assert counter_value("sla_webhook_pending") == 1000
+    assert counter_value("sla_webhook_oldest_age_seconds") > 0
+    assert counter_value("sla_webhook_endpoint_failing", endpoint="hanging") == 1
+    assert counter_value("sla_webhook_endpoint_failing", endpoint="psa") == 0
 
 
 async def test_first_attempts_of_a_ticket_keep_their_order(world: WebhookWorld, receiver: WebhookReceiver) -> None:
@@ -360,6 +362,30 @@ async def test_first_attempts_of_a_ticket_keep_their_order(world: WebhookWorld, 
     assert set(map(tuple, steps.values())) == {(1, 2, 3, 4, 5)}
 
 
+async def test_a_process_killed_before_it_stored_the_result_repeats_with_the_same_id(
+    world: WebhookWorld, receiver: WebhookReceiver, tmp_path: Path
+) -> None:
+    receiver.responses = [WebhookResponse(hangs=True)]
+    await world.configure(endpoint(receiver))
+    await world.arrive(DeadlineEventFactory().breached("resolution"))
+    url = world.service.runtime.settings.database_url
+    with sender_process(url, tmp_path, lease=3) as process:
+        await eventually(lambda: receiver.received)
+        process.kill()
+        process.wait()
+    receiver.released.set()
+    assert [row.state for row in await world.webhooks()] == ["waiting"]
+    with sender_process(url, tmp_path, lease=3) as process:
+        await world.settled("delivered")
+        process.terminate()
+        assert process.wait(30) == 0
+    first, second = receiver.received
+    assert (first.id, first.body) == (second.id, second.body)
+    interrupted, delivered = await world.attempts()
+    assert (interrupted.number, interrupted.ended_at, interrupted.status) == (1, None, None)
+    assert (delivered.number, delivered.status) == (2, 204)
+
+
 async def test_an_edited_file_counts_at_once_and_an_invalid_one_is_reported(
     world: WebhookWorld, receiver: WebhookReceiver, tmp_path: Path
 ) -> None:
@@ -374,7 +400,7 @@ async def test_an_edited_file_counts_at_once_and_an_invalid_one_is_reported(
     note = await world.service.webhooks.file.note()
     assert note is not None
     assert note.startswith("webhooks.yaml:")
-    assert metrics.WEBHOOKS_BROKEN._value.get() == 1
+    assert counter_value("sla_webhooks_broken") == 1
     world.file.write_text(valid)
     assert await world.service.webhooks.file.note() is None
     template.write_text('{"deadline": {{ event.data.due_at | tojson }}}')
@@ -456,15 +482,21 @@ async def test_webhooks_fail_after_a_day_and_are_forgotten_after_the_retention(
 
 
 async def test_attempts_are_counted_by_result(world: WebhookWorld, receiver: WebhookReceiver) -> None:
-    before = [metrics.WEBHOOK_DELIVERIES.labels("counted", name)._value.get() for name in ("delivered", "retried")]
+    def counts() -> list[float]:
+        results = ("delivered", "retried", "failed")
+        name = "sla_webhook_deliveries_total"
+        return [counter_value(name, endpoint="counted", result=result) for result in results]
+
+    before = counts()
     receiver.responses = [WebhookResponse(500)]
     await world.configure(endpoint(receiver, "counted"))
     await world.arrive(DeadlineEventFactory().breached("resolution"))
     async with world.sending():
         await world.settled("delivered")
-    name = "sla_webhook_deliveries_total"
-    after = [metrics.WEBHOOK_DELIVERIES.labels("counted", result)._value.get() for result in ("delivered", "retried")]
-    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1], name
+        receiver.response = WebhookResponse(410)
+        await world.arrive(DeadlineEventFactory().ended(2))
+        await world.settled("delivered", "failed")
+    await eventually(lambda: [now - then for now, then in zip(counts(), before, strict=True)] == [1, 1, 1], counts)
 
 
 async def test_a_missing_secret_is_reported_and_nothing_is_sent(world: WebhookWorld, receiver: WebhookReceiver) -> None:

@@ -32,6 +32,7 @@ from notifier.domain.retry_policy import RetryPolicy
 from notifier.domain.smtp_reply import SmtpOutcome
 from notifier.handlers.attempts import AttemptResult, finish_attempts
 from notifier.handlers.claims import ClaimTerms, claim_mails
+from notifier.store import queue
 from notifier.store.tables import OUTBOX as NOTIFIER_OUTBOX
 from pydantic import SecretStr
 from sla_timer.handlers.facts import receive_facts
@@ -104,7 +105,7 @@ class BoardWorld:
         """Whether intake has accepted it."""
         response = await self.clients["intake", tenant].post(path, json=body)
         assert response.status_code in (200, 201, 409), response.text
-        assert all(item["status"] < 300 for item in response.json().get("results", ())), response.text
+        assert all(item["status"] in (200, 201, 409) for item in response.json().get("results", ())), response.text
         return response.status_code != 409
 
     async def get(self, service: str, tenant: str, path: str) -> Any:
@@ -193,7 +194,11 @@ class BoardWorld:
         await sweep_all(self._timer.context)
 
     async def attempt_mails(self, outcome: Callable[[], SmtpOutcome]) -> None:
-        """The notifier attempts the mails that are ready, with these outcomes."""
+        """The notifier attempts all queued mails, with these outcomes. The pauses between attempts have passed."""
+        async with self.engine("notifier").begin() as connection:
+            await connection.execute(
+                text("UPDATE deliveries SET ready_at = clock_timestamp() WHERE ready_at IS NOT NULL")
+            )
         terms = ClaimTerms(timedelta(minutes=1), lambda _: 1000)
         directory = self.directory.current()
         assert directory is not None
@@ -225,7 +230,7 @@ class BoardWorld:
 
     async def settle(self) -> None:
         """Everything is published, read and refreshed."""
-        while any(self.unread(consumer, topic) for consumer, topics in CONSUMED.items() for topic in topics):
+        while await self._is_unsettled():
             for consumer, topics in CONSUMED.items():
                 for topic in topics:
                     await self.read_all(consumer, topic)
@@ -234,6 +239,12 @@ class BoardWorld:
             await self.publish()
         while await self.refresh():
             pass
+
+    async def _is_unsettled(self) -> bool:
+        if any(self.unread(consumer, topic) for consumer, topics in CONSUMED.items() for topic in topics):
+            return True
+        async with self.engine("notifier").connect() as connection:
+            return bool((await queue.measure(connection)).counts)
 
     @property
     def _timer(self) -> sla_timer.service.SlaTimerService:

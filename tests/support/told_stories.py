@@ -1,10 +1,10 @@
 """Tickets for the pages of the board, made by the code of sla-timer and the escalator without a database."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import uuid5
 
 import orjson
 from board.domain.board_ticket import BoardTicket, OpenState
@@ -45,13 +45,12 @@ SHIPPED_DIRECTORY = (DEFAULT_POLICY.parent / "directory.yaml").read_text("utf-8"
 class ToldStory:
     """One ticket: facts arrive, time passes, and everything that the four services publish is kept.
 
-    Mails arrive `delay` after their notification. `state_of` may give a delivery another state, reply and attempts.
+    Mails arrive `delay` after their notification.
     """
 
     timer: FakeTimer
     directory: Directory
     delay: timedelta = timedelta(seconds=4)
-    state_of: Callable[[DeliveryEvent], dict[str, Any]] = lambda _: {}
     escalation: TicketEscalation = field(default_factory=TicketEscalation)
     events: list[StoryEvent] = field(default_factory=list)
     deliveries: list[DeliveryEvent] = field(default_factory=list)
@@ -161,7 +160,7 @@ class ToldStory:
                 "reply": None if holder else f"nobody holds the role {role}",
             }
         )
-        self.deliveries.append(delivery.model_copy(update=self.state_of(delivery)))
+        self.deliveries.append(delivery)
 
     def _published_at(self) -> datetime:
         return max(fact.received_at for fact in self.timer.facts)
@@ -201,30 +200,20 @@ def _state(status: TicketStatus, facts: Iterable[Fact]) -> OpenState:
     return OpenState.PAUSED if status.paused else OpenState.OPEN
 
 
-def bounced(delivery: DeliveryEvent, reply: str, state: DeliveryState = "bounced") -> DeliveryEvent:
+def failed(delivery: DeliveryEvent, reply: str, state: DeliveryState = "bounced") -> DeliveryEvent:
     """The delivery as it failed half a minute later."""
     return delivery.model_copy(update={"state": state, "reply": reply, "at": delivery.at + timedelta(seconds=30)})
 
 
-def fallback(delivery: DeliveryEvent, email: str) -> DeliveryEvent:
+def sent_to_fallback(delivery: DeliveryEvent, email: str) -> DeliveryEvent:
     """The delivery that sends the same mail to the next address."""
-    recipient = delivery.recipient.model_copy(update={"email": email})
     new: dict[str, Any] = {
         "delivery_id": uuid5(delivery.delivery_id, email),
         "event_id": uuid5(delivery.event_id, email),
         "fallback_of": delivery.delivery_id,
-        "recipient": recipient,
+        "recipient": delivery.recipient.model_copy(update={"email": email}),
         "at": delivery.at + timedelta(seconds=40),
         "state": "sent",
         "reply": None,
     }
     return delivery.model_copy(update=new)
-
-
-def with_deliveries(story: TicketStory, deliveries: Sequence[DeliveryEvent]) -> TicketStory:
-    """The story with other mails."""
-    return replace(story, deliveries=tuple(deliveries))
-
-
-def delivery_id(delivery: DeliveryEvent) -> UUID:
-    return delivery.delivery_id

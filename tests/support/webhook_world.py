@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
-import yaml
 from board.service import BoardService, build
 from board.settings import Settings
 from board.sources.webhook_request import WebhookClient
@@ -58,11 +57,12 @@ class WebhookWorld:
 
     async def configure(self, *endpoints: dict[str, Any]) -> None:
         """Write webhooks.yaml, and let the endpoints exist since `BEFORE`."""
-        self.file.write_text(yaml.safe_dump({"version": "1", "endpoints": list(endpoints)}, sort_keys=False))
+        self.file.write_text(json.dumps({"version": "1", "endpoints": list(endpoints)}))  # which is YAML too
         keys = [(each.get("tenant", "default"), each["id"]) for each in endpoints]
         async with self.service.runtime.side_writer.begin() as connection:
             await add_endpoints(connection, keys, BEFORE)
-        assert self.service.webhooks.file.problem is None or not endpoints
+        self.service.webhooks.file.current()
+        assert self.service.webhooks.file.problem is None
 
     async def arrive(self, *events: Event, repeated: int | None = None) -> None:
         """Hand events of one topic to its handler in one transaction, as records that follow each other.

@@ -108,15 +108,9 @@ def build(
     freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
-    updates = LiveUpdates(tickets, runtime.clock, rows.render, lambda: freshness.problem)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale)
     listeners.append(updates.wake)
-    first_page = Board(
-        tickets=tickets,
-        rows=rows,
-        clock=runtime.clock,
-        zone=settings.zone,
-        freshness=freshness,
-    )
+    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
     mailer = ReportMailer(
         runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
     )
@@ -128,7 +122,7 @@ def build(
             static_routes(),
             pages.router(first_page),
             live.router(updates),
-            machine.router(MachineContext(runtime.reader, runtime.clock, directory, links)),
+            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
             ticket_page.router(
                 TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
@@ -160,7 +154,7 @@ def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) ->
     kept_for = timedelta(days=settings.webhook_retention_days)
     scheduler = runtime.scheduler
     scheduler.every(15, lambda: measure(runtime.reader, file), name="webhook_gauges", timeout=15)
-    scheduler.every(3600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
+    scheduler.every(600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
     return OutgoingWebhooks(file, WebhookQueue(file, runtime.clock, links, sender.wake_soon), sender)
 
 

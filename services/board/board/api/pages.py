@@ -1,13 +1,13 @@
 """`GET /`: the open tickets by time left, in four groups; with `?wall=1` for a screen on the wall."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
-from markupsafe import Markup
 from starlette.responses import Response
 from tocsin.runtime.process.clock import TimeSource
 
@@ -20,7 +20,6 @@ from board.domain.board_page import GROUP_WORDS, Counts, Select, count_tickets, 
 from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.ticket_row import ShownInstant, shown, sort_key
 from board.domain.time_words import PageTime
-from board.workers.freshness import Freshness
 from board.workers.open_tickets import OpenTickets
 
 _ROWS_AT_ONCE: Final = 100
@@ -29,12 +28,12 @@ _ROWS_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A group with its rendered rows."""
+    """A group with its rows as HTML."""
 
     name: str
     words: str
     hint: str
-    rows: tuple[Markup, ...]
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,8 @@ class Board:
     rows: BoardRows
     clock: TimeSource
     zone: ZoneInfo
-    freshness: Freshness
+    problem: Callable[[], str | None]
+    """Says in a sentence why and since when the tickets are out of date; None if they are not."""
 
     async def page(self, tenant: str, query: BoardQuery, *, is_wall: bool) -> BoardPage:
         """The page for the tenant's tickets that the query selects."""
@@ -82,7 +82,7 @@ class Board:
             rate=self.clock.rate,
             zone=times.zone_words,
             zone_key=self.zone.key,
-            stale=self.freshness.problem,
+            stale=self.problem(),
             counts=count_tickets(selected),
             groups=await self._groups(selected, now),
             selects=() if is_wall else filter_selects(tuple(known.values()), query.values),
@@ -93,11 +93,11 @@ class Board:
 
     async def _groups(self, selected: list[tuple[BoardTicket, TicketGroup]], now: datetime) -> tuple[GroupView, ...]:
         ordered = sorted(selected, key=lambda each: (sort_key(each[0], now), each[0].ticket_id))
-        rows: dict[TicketGroup, list[Markup]] = {group: [] for group in GROUP_WORDS}
+        rows: dict[TicketGroup, list[str]] = {group: [] for group in GROUP_WORDS}
         for number, (found, group) in enumerate(ordered):
             if number % _ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            rows[group].append(Markup(self.rows.render(found, now)))  # rendered with autoescape
+            rows[group].append(self.rows.render(found, now))
         return tuple(GroupView(group, *words, rows=tuple(rows[group])) for group, words in GROUP_WORDS.items())
 
 

@@ -20,7 +20,7 @@ class LivePosition:
             raise ValueError("must be a position of /live, such as 1234.1780927200")
         try:
             return cls(int(version[:18]), datetime.fromtimestamp(int(seconds[:18]), UTC))
-        except (ValueError, OverflowError):
+        except (ValueError, OverflowError, OSError):
             raise ValueError("must be a position of /live, such as 1234.1780927200") from None
 
     def __str__(self) -> str:

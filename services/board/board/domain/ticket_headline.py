@@ -141,9 +141,10 @@ def _step(step: BoardStep, story: TicketStory, time: PageTime) -> Words:
 
 
 def _best(mails: list[DeliveryEvent]) -> DeliveryEvent:
-    """The mail that arrived, otherwise the last one that was tried."""
+    """The last mail that was sent; otherwise the last one of the chain of fallbacks."""
     sent = [mail for mail in mails if mail.state == "sent"]
-    return sent[-1] if sent else mails[-1]
+    replaced = {mail.fallback_of for mail in mails}
+    return (sent or [mail for mail in mails if mail.delivery_id not in replaced] or mails)[-1]
 
 
 def _following(story: TicketStory, time: PageTime) -> Iterator[Words]:

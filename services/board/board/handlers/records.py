@@ -115,14 +115,15 @@ class Handlers:
         await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_notifications(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Keep the latest state of each delivery, and who was mailed last."""
+        """Keep the latest state of each delivery, and who was mailed last. A report is about no ticket."""
         arrived: dict[UUID, list[DeliveryEvent]] = defaultdict(list)
         tenants: dict[UUID, str] = {}
         for received in batch:
             if not isinstance(received.event, DeliveryEvent):
                 raise _of_another_topic(received.event)
-            arrived[received.event.delivery_id].append(received.event)
-            tenants[received.event.ticket_id] = received.event.tenant
+            if received.event.kind != "report":
+                arrived[received.event.delivery_id].append(received.event)
+                tenants[received.event.ticket_id] = received.event.tenant
         await records.lock_tickets(connection, tenants)
         stored = {each.delivery_id: each for each in await records.load_deliveries_of(connection, tenants)}
         after = dict(stored)

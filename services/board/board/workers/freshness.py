@@ -22,7 +22,7 @@ _BEHIND: Final = timedelta(seconds=20)
 
 
 class Freshness:
-    """Checks the refresher and the consumers. `problem` is a sentence for people, None while all is well."""
+    """Checks the refresher and the consumers."""
 
     def __init__(self, clock: TimeSource, zone: ZoneInfo, refresher: Refresher, consumers: Sequence[Consumer]) -> None:
         self._clock = clock
@@ -31,7 +31,11 @@ class Freshness:
         self._consumers = consumers
         self._failing: Mapping[str, float] = {}
         """When each topic was first found not to be read, by the monotonic clock."""
-        self.problem: str | None = None
+        self._problem: str | None = None
+
+    def why_stale(self) -> str | None:
+        """Why and since when the tickets are out of date, as a sentence for people; None while all is well."""
+        return self._problem
 
     async def check(self) -> None:
         """Check again; a job for the scheduler."""
@@ -41,15 +45,15 @@ class Freshness:
         behind = timedelta(seconds=max((now - since for since in self._failing.values()), default=0.0))
         staleness = self._refresher.staleness
         if behind >= _BEHIND:
-            self.problem = f"No new events are read since {self._since(behind)}. What you see may be out of date."
+            self._problem = f"No new events are read since {self._since(behind)}. What you see may be out of date."
         elif staleness is not None and staleness.tickets and staleness.age >= _LATE:
             tickets = "1 ticket has" if staleness.tickets == 1 else f"{staleness.tickets} tickets have"
-            self.problem = (
+            self._problem = (
                 f"{tickets} waited since {self._since(staleness.age)} for deadlines from sla-timer and the escalator. "
                 "What you see may be out of date."
             )
         else:
-            self.problem = None
+            self._problem = None
 
     def _since(self, age: timedelta) -> str:
         """`Mon 14:00`, in business time."""

@@ -15,7 +15,7 @@ from tocsin.runtime.process.clock import TimeSource
 from board import metrics
 from board.domain.board_filter import BoardFilter
 from board.domain.board_page import count_tickets
-from board.domain.board_ticket import BoardTicket
+from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.live_position import LivePosition
 from board.domain.ticket_row import next_change
 from board.errors import TooManyWatchersError
@@ -79,7 +79,9 @@ class LiveUpdates:
         self._watchers: dict[Watcher, None] = {}
         self._times: dict[str, _TenantTimes] = {}
         self._wake = asyncio.Event()
-        self._at = clock.now()
+        self._version, self._at = 0, clock.now()
+        self._groups: dict[UUID, tuple[int, TicketGroup]] = {}
+        """The group of each ticket with its version; removed when time changes it."""
         self._frames: dict[UUID, tuple[str, bytes]] = {}
         self._counts: dict[BoardFilter, bytes] = {}
 
@@ -94,6 +96,7 @@ class LiveUpdates:
             self._wake.clear()
             if not self._watchers:
                 self._times.clear()
+                self._groups.clear()
                 self._tickets.take_changes()
                 continue
             try:
@@ -109,11 +112,13 @@ class LiveUpdates:
     async def update(self) -> None:
         """Read the changes once, and tell the watchers. Raises errors of the database."""
         with metrics.LIVE_UPDATE_SECONDS.time():
-            await self._update()
+            await self._tickets.refresh()
+            self._dispatch()
 
-    async def _update(self) -> None:
-        await self._tickets.refresh()
-        self._at = now = self._clock.now()
+    def _dispatch(self) -> None:
+        """Hand to the watchers what has changed since the last time, by facts and by time."""
+        self._version, self._at = self._tickets.version, self._clock.now()
+        now = self._at
         by_tenant: dict[str, dict[UUID, None]] = {}
         for ticket in self._tickets.take_changes():
             by_tenant.setdefault(ticket.ticket.tenant, {})[ticket.ticket_id] = None
@@ -123,6 +128,7 @@ class LiveUpdates:
             known = self._tickets.known(tenant)
             for ticket_id in moved:
                 times.past.append((now, ticket_id))
+                self._groups.pop(ticket_id, None)
                 self._plan_next(times, ticket_id, known.get(ticket_id), now)
             if len(times.past) > _MOST_MOVES:
                 del times.past[: _MOST_MOVES // 2]
@@ -152,11 +158,11 @@ class LiveUpdates:
         metrics.WATCHERS.set(len(self._watchers))
         try:
             known = await self._tickets.load(wanted.tenant)
+            self._dispatch()
             missed = await self._tickets.changed_since(after.version, wanted.tenant)
         except BaseException:
             self.leave(watcher)
             raise
-        self._at = max(self._at, self._clock.now())
         times = self._times.get(wanted.tenant)
         if times is None:
             times = self._times[wanted.tenant] = _TenantTimes(self._at, {})
@@ -194,23 +200,31 @@ class LiveUpdates:
         if kept is None or kept[0] is not html:
             if len(self._frames) >= _MOST_FRAMES:
                 self._frames.clear()  # those of closed tickets would stay for ever
-            data = {"id": str(ticket_id), "group": found.group(self._at).value, "html": html}
+            data = {"id": str(ticket_id), "group": self._group(found).value, "html": html}
             kept = self._frames[ticket_id] = (html, _event("ticket", data))
         return kept[1]
 
     def _count(self, wanted: BoardFilter, tickets: Iterable[BoardTicket]) -> bytes:
         if wanted not in self._counts:
-            selected = ((found, found.group(self._at)) for found in tickets if wanted.matches(found))
+            selected = ((found, self._group(found)) for found in tickets if wanted.matches(found))
             self._counts[wanted] = _event("counts", count_tickets(selected).as_dict())
         return self._counts[wanted]
 
+    def _group(self, found: BoardTicket) -> TicketGroup:
+        kept = self._groups.get(found.ticket_id)
+        if kept is None or kept[0] != found.version:
+            kept = self._groups[found.ticket_id] = (found.version, found.group(self._at))
+        return kept[1]
+
     def _heartbeat(self) -> bytes:
-        position = LivePosition(self._tickets.version, self._at)
+        position = LivePosition(self._version, self._at)
         now = self._clock.now()
         data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem()}
         return f"id: {position}\n".encode() + _event("heartbeat", data)
 
     def _plan(self, ticket: BoardTicket, now: datetime) -> None:
+        if not ticket.is_open:
+            self._groups.pop(ticket.ticket_id, None)
         times = self._times.get(ticket.ticket.tenant)
         if times is not None:
             self._plan_next(times, ticket.ticket_id, ticket if ticket.is_open else None, now)
