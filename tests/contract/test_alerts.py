@@ -483,6 +483,17 @@ STORIES = [
             (Kind.QUIET, "1x10 0x3 1x20", []),  # a restart
         )
     ],
+    *gauge("BoardStale", "sla_board_stale_seconds", bad=301, good=300),
+    *[
+        Story(alert, kind, {series: values}, [labels] if kind == Kind.FIRES else (), at="20m")
+        for alert, series, labels in (
+            ("BoardWithoutKey", "sla_board_tickets_without_key", {}),
+            ("OutgoingWebhookFailing", 'sla_webhook_endpoint_failing{endpoint="chat"}', {"endpoint": "chat"}),
+        )
+        for kind, values in ((Kind.FIRES, "1x30"), (Kind.QUIET, "0x30"), (Kind.QUIET, "1x9 0x20"))
+    ],
+    *gauge("OutgoingWebhooksBroken", "sla_webhooks_broken", bad=1, good=0),
+    *gauge("ReportOverdue", "sla_board_reports_overdue_seconds", bad=21601, good=21600),
     # Machine
     *[
         Story("DiskFilling", kind, {'sla_disk_free_ratio{job="intake"}': values}, fires, at="20m")

@@ -174,7 +174,7 @@ def test_the_settings_accept_the_values_of_compose(
 def test_the_files_of_a_service_are_mounted_where_it_reads_them() -> None:
     for name in OURS:
         mounts = [mount.split(":") for mount in SERVICES[name]["volumes"]]
-        for variable in ("TOCSIN_POLICY", "TOCSIN_DIRECTORY"):
+        for variable in ("TOCSIN_POLICY", "TOCSIN_DIRECTORY", "TOCSIN_INTEGRATIONS", "TOCSIN_WEBHOOKS"):
             if path := SERVICES[name]["environment"].get(variable):
                 source, target, _ = next(mount for mount in mounts if path.startswith(mount[1] + "/"))
                 assert (DOCKER / source / path.removeprefix(target + "/")).is_file()

@@ -64,7 +64,14 @@ CALLS = {
         "get /v1/on-call",
         "get /v1/on-call/calendar.ics",
     },
-    "board": set(),
+    "board": {
+        "get /v1/at-risk",
+        "get /v1/deadlines.ics",
+        "get /v1/tickets/by-external/{source}/{external_id}",
+        "get /v1/webhook-deliveries",
+        "get /v1/webhook-deliveries/{delivery_id}",
+        "post /v1/webhook-deliveries/{delivery_id}/redeliver",
+    },
 }
 ERRORS_OF_THEIR_OWN = {
     "post /v1/tickets": ("409",),

@@ -6,16 +6,22 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import board.store.tables
 import escalator.store.tables
 import httpx
 import intake.store.tables
 import notifier.store.tables
 import sla_timer.store.tables
+from escalator.api.schemas import LadderResponse
 from escalator.service import build
 from escalator.settings import Settings
+from sla_timer.api.ticket_clocks import current_clocks_json
 from sqlalchemy.ext.asyncio import AsyncEngine
+from support.board_rows import board_row
 from support.deadline_events import START, DeadlineEventFactory
 from support.deadline_events import ticket as escalated_ticket
+from support.evaluated_board_tickets import evaluated
+from support.fake_timer import shipped_history
 from support.intake_world import event
 from support.intake_world import ticket as posted
 from support.notifier_events import NOON, TIERS, escalation
@@ -27,7 +33,8 @@ from support.stories import fact
 from support.timer_world import events, facts_of, timer_world
 from support.webhook_recordings import auth_headers, recorded
 from tocsin.acknowledgement import AcknowledgementLink, LinkSigner
-from tocsin.events import Event, Ticket, TicketOpened, UpcomingStep, encode
+from tocsin.events import Event, Fact, FactType, Ticket, TicketOpened, UpcomingStep, encode
+from tocsin.runtime.database import bulk
 from tocsin.runtime.database.dead_letters import DeadLetter, DeadLetterOrigin, DeadLetters
 from tocsin.runtime.kafka.client import (
     DEADLINES_TOPIC,
@@ -56,6 +63,8 @@ async def seed(service: str, url: str, folder: Path, sink: SharedSink) -> Known:
             return await seed_timer(url, folder)
         case "escalator":
             return await seed_escalator(url, folder)
+        case "board":
+            return await seed_board(url, folder)
         case _:
             return await seed_notifier(url, folder, sink)
 
@@ -188,6 +197,29 @@ async def seed_escalator(url: str, folder: Path) -> Known:
 
 def _own_id(ticket: Ticket) -> dict[str, str]:
     return {"source": ticket.source, "external_id": ticket.external_id}
+
+
+async def seed_board(url: str, folder: Path) -> Known:
+    """Open tickets, also with a ladder, one of them closed, and deliveries."""
+    service = build_service("board", url, folder)
+    now = service.runtime.clock.now()
+    rows = []
+    for number, state in enumerate(("open", "open", "paused", "resolved"), start=1):
+        opened_at = now - timedelta(minutes=20 * number)
+        facts = [Fact(number=1, event_id="1", type=FactType.OPENED, occurred_at=opened_at, received_at=opened_at)]
+        facts[0] = facts[0].model_copy(update={"severity": number})
+        found = evaluated(facts, now, shipped_history(), name=f"SR-{number}")
+        ladder = LADDER | {"ticket_id": str(found.record.ticket.ticket_id)} if number == 1 else None
+        rows.append(board_row(found.record.ticket, facts, current_clocks_json(found), ladder, state=state))
+    database = service.runtime.writer
+    async with database.begin() as connection:
+        await bulk.insert(connection, board.store.tables.TICKETS, rows)
+    await _add_dead_letters(database, board.store.tables.DEAD_LETTERS, ESCALATIONS_TOPIC, TICKETS_TOPIC)
+    await service.runtime.dispose()
+    return {"tickets": [{"source": row["source"], "external_id": row["external_id"]} for row in rows]}
+
+
+LADDER: Final = LadderResponse.model_json_schema()["examples"][0]
 
 
 async def seed_notifier(url: str, folder: Path, sink: SharedSink) -> Known:

@@ -124,6 +124,9 @@ class MemoryTickets:
         self.tickets[made.ticket_id] = made
         return made
 
+    def find(self, external_id: str) -> BoardTicket | None:
+        return next((each for each in self.tickets.values() if each.ticket.external_id == external_id), None)
+
     async def version(self) -> int:
         return self.last
 

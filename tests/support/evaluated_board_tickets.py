@@ -18,9 +18,11 @@ from tocsin.events import Fact
 from support.timer_world import ticket
 
 
-def evaluated(facts: Sequence[Fact], until: datetime, policies: PolicyHistory, **fields: Any) -> TicketTimeline:
+def evaluated(
+    facts: Sequence[Fact], until: datetime, policies: PolicyHistory, *, name: str = "SR-1", **fields: Any
+) -> TicketTimeline:
     """What sla-timer knows of a ticket with these facts at `until`."""
-    about = ticket("SR-1", facts, **fields)
+    about = ticket(name, facts, **fields)
     record = replace(TicketRecord.opened(about, 0), facts=facts)
     return TicketTimeline(
         record=record,

@@ -3,6 +3,7 @@
 import importlib
 import re
 
+from board.metrics import WEBHOOK_ENDPOINT_FAILING, declare_endpoints
 from intake.metrics import INGESTED, declare_hooks, declare_integrations
 from notifier.metrics import DIRECTORY_LEFT_OUT_EVENTS
 from prometheus_client import REGISTRY
@@ -30,6 +31,8 @@ def exported_series() -> dict[str, frozenset[str]]:
     CERTIFICATE_EXPIRES.labels("a server")
     PROGRESS_AGE.labels("0")
     declare_hooks(["a provider"])
+    declare_endpoints(["an endpoint"])
+    WEBHOOK_ENDPOINT_FAILING.labels("an endpoint")
     declare_integrations({("a tenant", "a provider"): True})
     INGESTED.labels("unknown", "unknown", "invalid")
     return {

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from datetime import time as clock_time
 from pathlib import Path
@@ -14,6 +14,7 @@ from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import RequestedClock
 from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
+from tocsin_local.services import PIPELINE
 from tocsin_local.stack import Stack, StackOptions
 
 from support.editable_directory import EditableDirectory
@@ -77,7 +78,9 @@ class MovableStack:
 
 
 @contextlib.contextmanager
-def start_movable_stack(folder: Path, *, durable: bool = False, **settings: str) -> Iterator[MovableStack]:
+def start_movable_stack(
+    folder: Path, *, durable: bool = False, services: Sequence[str] = PIPELINE, **settings: str
+) -> Iterator[MovableStack]:
     """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end. `settings` replace
     those of its services. PostgreSQL keeps what it has committed when it is killed only if it is `durable`.
 
@@ -101,6 +104,7 @@ def start_movable_stack(folder: Path, *, durable: bool = False, **settings: str)
         port_offset=free_port_offset(),
         clock=RequestedClock(epoch=render_instant(FIRST_MONDAY), rate=1.0),
         durable=durable,
+        services=services,
         directory=directory.file,
         policy=policy,
         integrations=integrations,

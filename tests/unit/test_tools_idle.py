@@ -11,7 +11,8 @@ from tocsin_tools.errors import NotIdleError
 
 Gauges = dict[str, dict[str, float]]
 SERVICES = ("intake", "sla-timer", "escalator", "notifier")
-RUN = {"api_key": "k", "urls": {service: f"http://{service}" for service in SERVICES}}
+RUN = {"api_key": "k", "urls": {service: f"http://{service}" for service in (*SERVICES, "board")}}
+WITH_BOARD = RUN | {"pids": {"board": 1}}
 GAUGES = {
     "intake": {"sla_outbox_pending": 0.0},
     "sla-timer": {
@@ -22,6 +23,11 @@ GAUGES = {
     },
     "escalator": {"sla_outbox_pending": 0.0, 'sla_consumer_lag{topic="t",partition="0"}': 0.0},
     "notifier": {"sla_outbox_pending": 0.0, 'sla_consumer_lag{topic="t",partition="0"}': 0.0},
+    "board": {
+        'sla_consumer_lag{topic="tocsin.tickets.v1",partition="0"}': 9.0,
+        'sla_consumer_lag{topic="tocsin.deadlines.v1",partition="0"}': 0.0,
+        "sla_board_stale_tickets": 0.0,
+    },
 }
 
 
@@ -49,7 +55,7 @@ def stack(change: Callable[[Gauges], None], open_state: str | None = None) -> ht
 
 async def test_an_idle_pipeline_is_watched_until_every_gauge_was_measured_anew() -> None:
     began = time.monotonic()
-    async with StackClient(RUN, stack(lambda gauges: None)) as client:
+    async with StackClient(WITH_BOARD, stack(lambda gauges: None)) as client:
         await idle.wait_until_idle(client)
     assert time.monotonic() - began >= idle.GAUGE_SECONDS
 
@@ -78,6 +84,27 @@ async def test_a_pipeline_that_stays_busy_is_an_error(service: str, gauge: str, 
     async with StackClient(RUN, stack(lambda gauges: gauges[service].update({gauge: value}))) as client:
         with pytest.raises(NotIdleError, match=message):
             await idle.wait_until_idle(client)
+
+
+@pytest.mark.parametrize(
+    ("gauge", "value", "message"),
+    [
+        ('sla_consumer_lag{topic="tocsin.tickets.v1",partition="0"}', 90.0, "90 records behind on tocsin.tickets.v1"),
+        ('sla_consumer_lag{topic="tocsin.deadlines.v1",partition="0"}', 1.0, "1 records behind"),
+        ("sla_board_stale_tickets", 3.0, "old clocks of 3 tickets"),
+        ("sla_board_stale_tickets", float("nan"), "old clocks of nan tickets"),
+    ],
+)
+async def test_a_board_that_still_reads_is_busy_where_it_runs(
+    gauge: str, value: float, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = stack(lambda gauges: gauges["board"].update({gauge: value}))
+    async with StackClient(WITH_BOARD, transport) as client:
+        with pytest.raises(NotIdleError, match=message):
+            await idle.wait_until_idle(client)
+    monkeypatch.setattr(idle, "STALLED_SECONDS", 60.0)  # a busy machine can pause this process for a moment
+    async with StackClient(RUN, transport) as client:
+        await idle.wait_until_idle(client)
 
 
 async def test_an_open_delivery_is_busy() -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final, Self
 import httpx
 import stamina
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
+from tocsin_local.services import BOARD
 
 from tocsin_tools.errors import ApiError
 
@@ -23,6 +25,8 @@ class StackClient:
 
     def __init__(self, run: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._urls: Mapping[str, str] = run["urls"]
+        self.has_board = run.get("pids", {}).get(BOARD) is not None
+        """Whether the optional board runs."""
         headers = {"Authorization": f"Bearer {run['api_key']}"}
         self._http = httpx.AsyncClient(headers=headers, timeout=120, transport=transport)
 
@@ -60,17 +64,28 @@ class StackClient:
 
     async def metrics(self, service: str) -> Mapping[str, list[float]]:
         """The values of each metric of a service, one per label set."""
-        response = await self._request("GET", service, "/metrics")
         values: dict[str, list[float]] = defaultdict(list)
-        for family in text_string_to_metric_families(response.text):
-            for sample in family.samples:
-                values[sample.name].append(sample.value)
+        for sample in await self._samples(service):
+            values[sample.name].append(sample.value)
         return values
+
+    async def lags(self, service: str) -> Mapping[str, float]:
+        """The largest lag of a partition, by topic, of a service."""
+        found: dict[str, float] = defaultdict(float)
+        for sample in await self._samples(service):
+            if sample.name == "sla_consumer_lag":
+                topic = sample.labels["topic"]
+                found[topic] = max(found[topic], sample.value)
+        return found
 
     async def messages(self) -> list[dict[str, Any]]:
         """Every mail in the inbox, oldest first, in the form of its `GET /messages`."""
         found: list[dict[str, Any]] = await self.get("inbox", "/messages")
         return found
+
+    async def _samples(self, service: str) -> list[Sample]:
+        response = await self._request("GET", service, "/metrics")
+        return [sample for family in text_string_to_metric_families(response.text) for sample in family.samples]
 
     async def _request(self, method: str, service: str, path: str, **options: Any) -> httpx.Response:
         async def send() -> httpx.Response:

@@ -4,6 +4,8 @@ import asyncio
 import time
 from typing import Final
 
+from tocsin_local.services import BOARD
+
 from tocsin_tools.client import StackClient
 from tocsin_tools.errors import NotIdleError
 
@@ -11,6 +13,11 @@ SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
 OPEN_STATES: Final = ("queued", "held", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
 """The services measure the gauges that are read here every 5 s or more often: in 6 s each has been measured anew."""
+TOPIC_WITH_WATERMARKS: Final = "tocsin.tickets.v1"
+WATERMARK_LAG: Final = 20
+"""The largest lag that watermarks alone make in a partition of the tickets topic, twice over: the board stores theirs
+once a second.
+"""
 STALLED_SECONDS: Final = 180.0
 POLL_SECONDS: Final = 0.5
 MAX_READING_SECONDS: Final = 1.0
@@ -51,7 +58,20 @@ async def _busy(client: StackClient, seconds: float) -> tuple[str, ...]:
         found.append("sla-timer has not received everything")
     if (overdue := max(metrics["sla-timer"]["sla_oldest_overdue_seconds"])) and overdue >= seconds:
         found.append("sla-timer has overdue deadlines")
+    if client.has_board:
+        found += await _busy_board(client)
     for state in OPEN_STATES:
         if (await client.get("notifier", "/v1/deliveries", state=state, limit=1))["items"]:
             found.append(f"notifier has deliveries in state {state}")
     return tuple(found)
+
+
+async def _busy_board(client: StackClient) -> list[str]:
+    """What the board has still to read: records, or the clocks and ladders of tickets."""
+    metrics, found = await client.metrics(BOARD), []
+    for topic, lag in (await client.lags(BOARD)).items():
+        if not lag <= (WATERMARK_LAG if topic == TOPIC_WITH_WATERMARKS else 0):
+            found.append(f"board is {lag:.0f} records behind on {topic}")
+    if (stale := max(metrics["sla_board_stale_tickets"])) != 0:
+        found.append(f"board shows old clocks of {stale:.0f} tickets")
+    return found

@@ -47,6 +47,7 @@ class StackOptions:
     policy: Path = POLICY_FOLDER / "policy.yaml"
     directory: Path = POLICY_FOLDER / "directory.yaml"
     integrations: Path = POLICY_FOLDER / "integrations.yaml"
+    webhooks: Path = POLICY_FOLDER / "webhooks.yaml"
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,6 +61,7 @@ def options_from(environment: Mapping[str, str]) -> StackOptions:
         policy=_file(environment, "TOCSIN_POLICY", StackOptions.policy),
         directory=_file(environment, "TOCSIN_DIRECTORY", StackOptions.directory),
         integrations=_file(environment, "TOCSIN_INTEGRATIONS", StackOptions.integrations),
+        webhooks=_file(environment, "TOCSIN_WEBHOOKS", StackOptions.webhooks),
         settings={name: value for name, value in environment.items() if name.startswith(HOOK_SECRET)},
     )
 
@@ -252,6 +254,7 @@ class Stack:
             "TOCSIN_UPSTREAM_KEYS": json.dumps({"default": self.state.api_key()}),
             "TOCSIN_BOARD_SESSION_KEYS": self.state.session_key(),
             "TOCSIN_PUBLIC_URL": self._service_url(BOARD),
+            "TOCSIN_WEBHOOKS": str(self.options.webhooks.absolute()),
         }
 
     def _service_url(self, service: str) -> str:

@@ -8,6 +8,7 @@ BoardError
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
 ├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+├── TooManyWatchersError     the process has as many live pages as it can serve
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
 WebhooksFileError            webhooks.yaml is invalid
@@ -56,3 +57,7 @@ class LoginRequiredError(BoardError):
 
 class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
+
+
+class TooManyWatchersError(BoardError):
+    """The process has as many clients of the live updates as it can serve."""

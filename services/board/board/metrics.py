@@ -23,6 +23,9 @@ TICKETS_WITHOUT_KEY = Gauge(
     "Open tickets of tenants without a key in TOCSIN_UPSTREAM_KEYS, which are shown without clocks; NaN while unknown",
 )
 REFRESHED = Counter("sla_board_refreshed_total", "Tickets whose clocks and ladder were read from their owners")
+LEDGERS_MISSING = Counter(
+    "sla_board_ledgers_missing_total", "Pages of tickets that were shown without the ledger of sla-timer"
+)
 REFRESH_FAILURES = Counter(
     "sla_board_refresh_failures_total", "Requests for clocks or ladders that failed, and are repeated", ["upstream"]
 )
@@ -31,6 +34,13 @@ UPSTREAM_SECONDS = Histogram(
     "Time of a request to another service, until its response was complete",
     ["upstream"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+
+WATCHERS = Gauge("sla_board_watchers", "Pages that get live updates from this process")
+LIVE_UPDATE_SECONDS = Histogram(
+    "sla_board_live_update_seconds",
+    "Time to read the changes and to hand them to all live pages of this process",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
 )
 
 for _upstream in UPSTREAMS:
@@ -88,3 +98,19 @@ def forget_webhook_backlog() -> None:
 
 
 forget_webhook_backlog()  # not known before the first measurement
+
+REPORTS_MAILED = Counter("sla_board_reports_mailed_total", "Monthly reports that this process published to be mailed")
+REPORT_FAILURES = Counter(
+    "sla_board_report_failures_total",
+    "Attempts to publish monthly reports that failed: another service did not respond (upstream), or the report could "
+    "not be made (error), which are repeated; or the customer has no numbers (unknown_customer)",
+    ["reason"],
+)
+REPORTS_OVERDUE = Gauge(
+    "sla_board_reports_overdue_seconds",
+    "Business seconds since the oldest monthly report that is not published yet was to be mailed; 0 if there is none, "
+    "NaN while unknown",
+)
+for _reason in ("upstream", "error", "unknown_customer"):
+    REPORT_FAILURES.labels(_reason)
+REPORTS_OVERDUE.set(nan)  # not known before the first look

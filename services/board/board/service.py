@@ -2,31 +2,54 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
-from tocsin.runtime.process.bootstrap import build_runtime
+from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.pace import paced
 from tocsin.runtime.process.service import Service
 from tocsin.sources.directory_file import REFRESH_SECONDS, DirectoryFile
 
-from board.api import machine
+from board.api import live, machine, on_call_page, pages, reports, ticket_page, webhook_deliveries
 from board.api.access import LOGIN_BYTES, Access, TrustedProxies, add_access
+from board.api.board_rows import BoardRows
 from board.api.html import static_routes
+from board.api.pages import Board
 from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.ticket_page import TicketPages
+from board.handlers.webhook_deliveries import forget, measure
+from board.handlers.webhooks import WebhookQueue
 from board.settings import Settings
 from board.sources.upstream import Upstream
+from board.sources.webhook_request import WebhookClient
+from board.sources.webhooks_file import WebhooksFile
 from board.store.tables import DEAD_LETTERS, KEY_USES, OFFSETS, OUTBOX
+from board.workers.freshness import CHECK_SECONDS as FRESHNESS_SECONDS
+from board.workers.freshness import Freshness
+from board.workers.live_updates import LiveUpdates
+from board.workers.open_tickets import DatabaseTickets, OpenTickets
 from board.workers.refresher import OnChange, Refresher
+from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
+from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
+_REPORT_SECONDS: Final = 1800
+
+
+@dataclass(frozen=True)
+class OutgoingWebhooks:
+    """The parts that queue and send webhooks."""
+
+    file: WebhooksFile
+    queue: WebhookQueue
+    sender: WebhookSender
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +59,7 @@ class BoardService(Service):
     handlers: Handlers
     upstream: Upstream
     refresher: Refresher
+    webhooks: OutgoingWebhooks
 
 
 def build(
@@ -58,7 +82,8 @@ def build(
         transports=transports,
     )
     listeners: list[OnChange] = []
-    handlers, refresher = Handlers(), Refresher(runtime.side_writer, upstream, listeners)
+    webhooks = _build_webhooks(runtime, settings, links)
+    handlers, refresher = Handlers(webhooks.queue), Refresher(runtime.side_writer, upstream, listeners)
 
     async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
         if handlers.take_changes():
@@ -79,25 +104,58 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
+    tickets = OpenTickets(DatabaseTickets(runtime.reader))
+    freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
+    runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
+    rows = BoardRows(settings.zone, directory.current)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale)
+    listeners.append(updates.wake)
+    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
+    mailer = ReportMailer(
+        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    )
+    runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
         consumers,
-        [static_routes(), machine.router(MachineContext(runtime.reader, runtime.clock, directory, links))],
+        [
+            static_routes(),
+            pages.router(first_page),
+            live.router(updates),
+            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
+            webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
+            ticket_page.router(
+                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
+            ),
+            on_call_page.router(directory, runtime.clock, settings.zone),
+            reports.router(upstream, runtime.clock, settings.zone),
+        ],
+        notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
         free_form=("/login", "/logout"),
-        notes={"directory": directory.note},
     )
     add_access(app, _access(settings, runtime.keys))
     return BoardService(
         runtime=runtime,
         app=app,
         consumers=consumers,
+        tasks=[refresher.run, updates.run, webhooks.sender.run],
         prepare=directory.refresh,
-        tasks=[refresher.run],
         handlers=handlers,
         upstream=upstream,
         refresher=refresher,
+        webhooks=webhooks,
     )
+
+
+def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) -> OutgoingWebhooks:
+    file = WebhooksFile(settings.webhooks)
+    sender = WebhookSender(runtime.side_writer, file, runtime.clock, WebhookClient(settings.webhook_networks))
+    kept_for = timedelta(days=settings.webhook_retention_days)
+    scheduler = runtime.scheduler
+    scheduler.every(15, lambda: measure(runtime.reader, file), name="webhook_gauges", timeout=15)
+    scheduler.every(600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
+    return OutgoingWebhooks(file, WebhookQueue(file, runtime.clock, links, sender.wake_soon), sender)
 
 
 def _access(settings: Settings, keys: KeyRing) -> Access:

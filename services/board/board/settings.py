@@ -9,8 +9,10 @@ from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
 from tocsin.links import page_template, public_url
 from tocsin.runtime.http.public_address import Network, parse_networks
-from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, Port, ServiceSettings
+from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, EnvironmentSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
+
+PublicUrl = Annotated[str, AfterValidator(public_url)]
 
 SHORTEST_SESSION_KEY: Final = 32
 """The fewest characters of a key that signs sessions."""
@@ -31,13 +33,28 @@ class UpstreamSettings(ClockSettings):
     """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
 
 
-class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
+class WebhookSettings(EnvironmentSettings):
+    """The settings of outgoing webhooks, and of the commands about them."""
+
+    webhooks: Path | None = None
+    """webhooks.yaml; without it no webhooks are sent. Reloaded when it changes."""
+    webhook_networks: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(parse_networks)] = ()
+    """The networks, beside the public internet, that webhooks may be sent to."""
+    webhook_retention_days: int = Field(default=30, ge=1, le=3650)
+    """How long webhooks are kept after they were delivered or have failed."""
+    public_url: PublicUrl | None = None
+    """The base URL of the pages, for links to them."""
+    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
+    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
+
+
+class Settings(ServiceSettings, CalendarSettings, UpstreamSettings, WebhookSettings):
     """The service's README describes every setting."""
 
     port: Port = 8084
     directory: Path
     """The path of directory.yaml, which says who holds a role. Reloaded when it changes."""
-    public_url: Annotated[str, AfterValidator(public_url)] | None = None
+    public_url: PublicUrl | None = None
     """The base URL of the pages, for links to them."""
     board_session_keys: Annotated[SecretStr, AfterValidator(_session_keys)] | None = None
     """The key that signs sessions and, separated by commas, older keys whose sessions stay valid. If it is missing,
@@ -53,8 +70,6 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings):
     """The tenant whose tickets the members of a group see, by group. The first group that a user has counts."""
     board_zone: Zone = "UTC"
     """The IANA time zone in which the pages show instants."""
-    ticket_urls: Json[dict[str, Annotated[str, AfterValidator(page_template)]]] | None = None
-    """By source, the URL of a ticket's page, with {external_id} or {ticket_id} in it."""
 
     @property
     def zone(self) -> ZoneInfo:

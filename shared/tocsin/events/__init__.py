@@ -34,7 +34,7 @@ from tocsin.events.escalations import (
 )
 from tocsin.events.identity import UuidInput, derived_id, fact_id, parse_uuid, report_id, ticket_id
 from tocsin.events.notifications import DeliveryEvent, DeliveryState, MailKind, Recipient
-from tocsin.events.reports import MAX_PAGE_BYTES, Month, ReportReady, pack_page
+from tocsin.events.reports import MAX_PAGE_BYTES, MAX_TEXT, Month, ReportReady, pack_page
 from tocsin.events.tickets import TicketChanged, TicketImported, TicketOpened, Watermark
 from tocsin.events.values import (
     Assignee,
@@ -64,6 +64,7 @@ from tocsin.events.values import (
 __all__ = [
     "EVENT_TYPES",
     "MAX_PAGE_BYTES",
+    "MAX_TEXT",
     "Acknowledgement",
     "Assignee",
     "BusinessRisk",

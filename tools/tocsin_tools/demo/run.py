@@ -113,7 +113,7 @@ async def play(
         await wait_until_idle(client)
         await day.show_mails()
         good = await _check(client, screen, policy, day)
-    if BOARD in run["urls"]:
+    if client.has_board:
         story = day.tickets[0]
         screen.link(story.ticket.title, f"{run['urls'][BOARD]}/tickets/{story.id}", run["api_key"])
     return good

@@ -17,11 +17,11 @@ from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import page_length
 
-from board.api.machine_schemas import AtRiskItemResponse, AtRiskResponse, TicketStatusResponse
+from board.api.machine_schemas import AtRiskItemResponse, AtRiskResponse, TicketOverviewResponse
 from board.domain.at_risk import WITHIN_PATTERN, AtRiskPosition, ComingDeadline, parse_within
 from board.domain.board_filter import BoardFilter
 from board.errors import TicketNotOnBoardError
-from board.handlers.machine_queries import MachineContext, at_risk_page, deadline_calendar, ticket_status
+from board.handlers.machine_queries import MachineContext, at_risk_page, deadline_calendar, ticket_overview
 
 _NOT_FOUND: Final = "No ticket with this id has arrived yet."
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -139,16 +139,16 @@ def router(context: MachineContext) -> APIRouter:
         response_description="The ticket",
         responses={404: error_response("The ticket has not arrived", Problem(404, _NOT_FOUND))},
     )
-    async def get_ticket_status(caller: MayRead, ticket: ExternalTicket) -> TicketStatusResponse:
+    async def get_ticket_status(caller: MayRead, ticket: ExternalTicket) -> TicketOverviewResponse:
         """Everything that a PSA's own screen shows of the ticket that `source` knows by `external_id`, in one call: its
         deadlines with outcome and time left, the tier, the ladder with the people of each step, and links.
         """
         source, external_id = ticket
         try:
-            status = await ticket_status(context, tenant=caller.tenant, source=source, external_id=external_id)
+            overview = await ticket_overview(context, tenant=caller.tenant, source=source, external_id=external_id)
         except TicketNotOnBoardError as error:
             raise Problem(404, _NOT_FOUND) from error
-        return TicketStatusResponse.of(status, context.directory.current(), context.links)
+        return TicketOverviewResponse.of(overview, context.directory.current(), context.links)
 
     return routes
 

@@ -14,7 +14,7 @@ from tocsin.runtime.http.responses import ResponseModel
 from board.domain.at_risk import AtRiskState, ComingDeadline, breach_recipients, holder_name, title_of
 from board.domain.board_ticket import BoardClock, BoardLadder, BoardTicket, ClockState, OpenState
 from board.domain.ticket_links import TicketLinks
-from board.handlers.machine_queries import AtRiskPage, TicketStatus
+from board.handlers.machine_queries import AtRiskPage, TicketOverview
 
 _TICKET: Final[dict[str, Any]] = {
     "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
@@ -51,7 +51,7 @@ _AT_RISK: Final[dict[str, Any]] = {
     ],
     "next_cursor": None,
 }
-_STATUS: Final[dict[str, Any]] = _TICKET | {
+_OVERVIEW: Final[dict[str, Any]] = _TICKET | {
     "as_of": "2026-06-09T13:10:00.000000Z",
     "state": "open",
     "opened_at": "2026-06-08T12:00:00.000000Z",
@@ -207,8 +207,8 @@ class TicketDueResponse(ResponseModel):
     elapsed_left_seconds: float | None
 
     @classmethod
-    def of(cls, clock: BoardClock, status: TicketStatus) -> Self:
-        left = clock.left(status.as_of)
+    def of(cls, clock: BoardClock, overview: TicketOverview) -> Self:
+        left = clock.left(overview.as_of)
         is_due = clock.is_open and clock.due_at is not None
         return cls(
             clock=clock.name,
@@ -218,11 +218,11 @@ class TicketDueResponse(ResponseModel):
             due_at=clock.due_at,
             outcome=clock.state,
             left_seconds=None if left is None else left.total_seconds(),
-            elapsed_left_seconds=(clock.due_at - status.as_of).total_seconds() if is_due and clock.due_at else None,
+            elapsed_left_seconds=(clock.due_at - overview.as_of).total_seconds() if is_due and clock.due_at else None,
         )
 
 
-class StatusStepResponse(ResponseModel):
+class OverviewStepResponse(ResponseModel):
     """A step of the ladder. `names` are the people to whom its mail was addressed."""
 
     step: int
@@ -235,7 +235,7 @@ class StatusStepResponse(ResponseModel):
     names: tuple[str, ...]
 
 
-class StatusNextStepResponse(ResponseModel):
+class OverviewNextStepResponse(ResponseModel):
     """The next step if no further fact arrives. `tier` is null if the ladder will be exhausted, `name` if nobody holds
     the role now.
     """
@@ -247,7 +247,7 @@ class StatusNextStepResponse(ResponseModel):
     name: str | None
 
 
-class StatusAcknowledgementResponse(ResponseModel):
+class OverviewAcknowledgementResponse(ResponseModel):
     """An acknowledgement. `held_until` is null while a pause makes it unknown."""
 
     at: Instant
@@ -255,21 +255,21 @@ class StatusAcknowledgementResponse(ResponseModel):
     held_until: Instant | None
 
 
-class StatusLadderResponse(ResponseModel):
+class OverviewLadderResponse(ResponseModel):
     """The current ladder. `next` is null if the next instant is unknown, or nothing follows."""
 
     cycle: int
     run: int
     state: str = Field(description="`running`, `held`, `exhausted` or `ended`")
-    steps: tuple[StatusStepResponse, ...]
-    next: StatusNextStepResponse | None
-    acknowledgements: tuple[StatusAcknowledgementResponse, ...]
+    steps: tuple[OverviewStepResponse, ...]
+    next: OverviewNextStepResponse | None
+    acknowledgements: tuple[OverviewAcknowledgementResponse, ...]
     exhausted_at: Instant | None
     ended_at: Instant | None
 
     @classmethod
-    def of(cls, ladder: BoardLadder, status: TicketStatus, directory: Directory | None) -> Self:
-        found, names = status.ticket, _names_by_notification(status.deliveries)
+    def of(cls, ladder: BoardLadder, overview: TicketOverview, directory: Directory | None) -> Self:
+        found, names = overview.ticket, _names_by_notification(overview.deliveries)
         upcoming = ladder.next
         role = None if upcoming is None else upcoming.role
         return cls(
@@ -277,7 +277,7 @@ class StatusLadderResponse(ResponseModel):
             run=ladder.run,
             state=ladder.state,
             steps=tuple(
-                StatusStepResponse(
+                OverviewStepResponse(
                     step=step.step,
                     tier=step.tier,
                     role=step.role,
@@ -291,14 +291,14 @@ class StatusLadderResponse(ResponseModel):
             ),
             next=None
             if upcoming is None
-            else StatusNextStepResponse(
+            else OverviewNextStepResponse(
                 at=upcoming.at,
                 tier=upcoming.tier,
                 role=role,
                 title=None if role is None else title_of(found, role),
-                name=None if role is None else holder_name(found, role, directory, status.as_of),
+                name=None if role is None else holder_name(found, role, directory, overview.as_of),
             ),
-            acknowledgements=tuple(map(StatusAcknowledgementResponse.model_validate, ladder.acknowledgements)),
+            acknowledgements=tuple(map(OverviewAcknowledgementResponse.model_validate, ladder.acknowledgements)),
             exhausted_at=ladder.exhausted_at,
             ended_at=ladder.ended_at,
         )
@@ -327,36 +327,36 @@ class TicketLinksResponse(ResponseModel):
     board_url: str | None
 
 
-class TicketStatusResponse(ListedTicketResponse):
+class TicketOverviewResponse(ListedTicketResponse):
     """A ticket: its state, deadlines and escalation. `tier` is the last one notified, null before the first."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [_STATUS]})
+    model_config = ConfigDict(json_schema_extra={"examples": [_OVERVIEW]})
 
     as_of: Instant
     state: OpenState
     opened_at: Instant
     dues: tuple[TicketDueResponse, ...]
     tier: int | None
-    ladder: StatusLadderResponse | None
+    ladder: OverviewLadderResponse | None
     deliveries: DeliveryCountsResponse
     links: TicketLinksResponse
 
     @classmethod
-    def of(cls, status: TicketStatus, directory: Directory | None, links: TicketLinks) -> Self:
-        found = status.ticket
+    def of(cls, overview: TicketOverview, directory: Directory | None, links: TicketLinks) -> Self:
+        found = overview.ticket
         ladder = found.ladder
         last = {clock.name: clock for clock in found.clocks}
         return cls(
             **_listed(found),
-            as_of=status.as_of,
+            as_of=overview.as_of,
             state=found.state,
             opened_at=found.ticket.opened_at,
-            dues=tuple(TicketDueResponse.of(clock, status) for clock in last.values()),
+            dues=tuple(TicketDueResponse.of(clock, overview) for clock in last.values()),
             tier=None if ladder is None else ladder.tier,
-            ladder=None if ladder is None else StatusLadderResponse.of(ladder, status, directory),
+            ladder=None if ladder is None else OverviewLadderResponse.of(ladder, overview, directory),
             deliveries=DeliveryCountsResponse(
-                total=len(status.deliveries),
-                by_state=Counter(delivery.state for delivery in status.deliveries),
+                total=len(overview.deliveries),
+                by_state=Counter(delivery.state for delivery in overview.deliveries),
             ),
             links=TicketLinksResponse(url=links.tool_page(found.ticket), board_url=links.board_page(found.ticket)),
         )

@@ -1,20 +1,20 @@
 """`GET /`: the open tickets by time left, in four groups; with `?wall=1` for a screen on the wall."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query
-from markupsafe import Markup
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 from tocsin.runtime.process.clock import TimeSource
 
 from board.api.access import CurrentViewer
 from board.api.board_query import BoardQuery, Wanted
 from board.api.board_rows import BoardRows
-from board.api.html import html_response, render
+from board.api.html import compressed, render
 from board.api.page_route import page_router
 from board.domain.board_page import GROUP_WORDS, Counts, Select, count_tickets, filter_selects
 from board.domain.board_ticket import BoardTicket, TicketGroup
@@ -22,18 +22,18 @@ from board.domain.ticket_row import ShownInstant, shown, sort_key
 from board.domain.time_words import PageTime
 from board.workers.open_tickets import OpenTickets
 
-Staleness = Callable[[], Awaitable[str | None]]
-"""Says in a sentence why and since when the tickets are out of date; None if they are not."""
+_ROWS_AT_ONCE: Final = 100
+"""Rows that are rendered before other requests and live updates have their turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A group with its rendered rows."""
+    """A group with its rows as HTML."""
 
     name: str
     words: str
     hint: str
-    rows: tuple[Markup, ...]
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class BoardPage:
     now_seconds: float
     rate: float
     zone: str
+    zone_key: str
     stale: str | None
     counts: Counts
     groups: tuple[GroupView, ...]
@@ -63,7 +64,8 @@ class Board:
     rows: BoardRows
     clock: TimeSource
     zone: ZoneInfo
-    staleness: Staleness
+    problem: Callable[[], str | None]
+    """Says in a sentence why and since when the tickets are out of date; None if they are not."""
 
     async def page(self, tenant: str, query: BoardQuery, *, is_wall: bool) -> BoardPage:
         """The page for the tenant's tickets that the query selects."""
@@ -79,20 +81,23 @@ class Board:
             now_seconds=round(now.timestamp(), 3),
             rate=self.clock.rate,
             zone=times.zone_words,
-            stale=await self.staleness(),
+            zone_key=self.zone.key,
+            stale=self.problem(),
             counts=count_tickets(selected),
-            groups=self._groups(selected, now),
+            groups=await self._groups(selected, now),
             selects=() if is_wall else filter_selects(tuple(known.values()), query.values),
             text=query.text,
             live_address=query.address("/live", after=f"{version}.{int(now.timestamp())}"),
             wall_address=query.address("/", wall="1"),
         )
 
-    def _groups(self, selected: list[tuple[BoardTicket, TicketGroup]], now: datetime) -> tuple[GroupView, ...]:
+    async def _groups(self, selected: list[tuple[BoardTicket, TicketGroup]], now: datetime) -> tuple[GroupView, ...]:
         ordered = sorted(selected, key=lambda each: (sort_key(each[0], now), each[0].ticket_id))
-        rows: dict[TicketGroup, list[Markup]] = {group: [] for group in GROUP_WORDS}
-        for found, group in ordered:
-            rows[group].append(Markup(self.rows.render(found, now)))  # rendered with autoescape
+        rows: dict[TicketGroup, list[str]] = {group: [] for group in GROUP_WORDS}
+        for number, (found, group) in enumerate(ordered):
+            if number % _ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            rows[group].append(self.rows.render(found, now))
         return tuple(GroupView(group, *words, rows=tuple(rows[group])) for group, words in GROUP_WORDS.items())
 
 
@@ -102,11 +107,12 @@ def router(board: Board) -> APIRouter:
 
     @routes.get("/")
     async def get_board(
+        request: Request,
         viewer: CurrentViewer,
         query: Wanted,
         wall: Annotated[Literal["", "1"], Query(description="1 for a screen on the wall")] = "",
     ) -> Response:
         page = await board.page(viewer.tenant, query, is_wall=wall == "1")
-        return html_response(render("board.html.j2", viewer=viewer, section="board", page=page))
+        return await compressed(request, render("board.html.j2", viewer=viewer, section="board", page=page))
 
     return routes

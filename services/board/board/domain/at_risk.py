@@ -88,10 +88,17 @@ def coming_deadlines(ticket: BoardTicket, at: datetime) -> Iterator[ComingDeadli
             ticket=ticket,
             clock=clock,
             due_at=clock.due_at,
-            left=clock.left(at) or timedelta(0),
+            left=_left(clock, at),
             elapsed_left=clock.due_at - at,
             state=AtRiskState.WARNED if has_warned else AtRiskState.RUNNING,
         )
+
+
+def _left(clock: BoardClock, at: datetime) -> timedelta:
+    left = clock.left(at) or timedelta(0)
+    is_counting = bool(clock.remaining) and clock.remaining[0].begin == clock.evaluated_to
+    # A later page of a list may find a newer response, whose intervals begin after the instant of the list.
+    return left + clock.evaluated_to - at if is_counting and at < clock.evaluated_to else left
 
 
 def at_risk(tickets: Iterable[BoardTicket], at: datetime, within: timedelta) -> list[ComingDeadline]:

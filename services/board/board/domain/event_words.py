@@ -158,8 +158,8 @@ def _held(event: LadderHeld, story: TicketStory, time: PageTime) -> Words:
     if event.until is None:
         return (f"Escalation is held by {cause}" if not by else f"{cause}: escalation is held", " while it is paused")
     start = f"{cause}: escalation is held until " if by else f"Escalation is held by {cause} until "
-    return (start, time.instant(event.until))
+    return (start, time.full(event.until))
 
 
 def _due(due_at: datetime | None, time: PageTime) -> Words:
-    return ("unknown while the ticket is paused",) if due_at is None else (time.instant(due_at),)
+    return ("unknown while the ticket is paused",) if due_at is None else (time.full(due_at),)

@@ -10,7 +10,7 @@ from uuid import UUID
 from tocsin.events import DeliveryEvent, EscalationEvent, Exhausted, Notify, StandDown, Withdraw
 
 from board.domain.ticket_history import MAIL_KINDS, MAIL_NAMES, EntryKind
-from board.domain.ticket_story import TicketStory, role_title
+from board.domain.ticket_story import TicketStory
 from board.domain.time_words import Moment, PageTime, Words
 
 _TICKET_ROLES: Final[Mapping[str, str]] = {
@@ -130,9 +130,9 @@ def _occasion(cause: EscalationEvent | None, story: TicketStory, time: PageTime)
         case Notify(kind="escalation"):
             return _escalation(cause, time)
         case Notify(kind="warning"):
-            return (f" The {cause.clock} deadline was near: ", *_due(cause.due_at, time), ".")
+            return (f" The {cause.clock} was due soon: ", *_due(cause.due_at, time), ".")
         case Notify(kind="response_missed" | "answer_missed"):
-            return (f" The {cause.clock} deadline passed at ", *_due(cause.due_at, time), ".")
+            return (f" The {cause.clock} deadline passed ", *_due(cause.due_at, time), ".")
         case Notify(kind="escalation_request"):
             return (" The request was sent to the mailbox for escalations.",)
         case Notify():
@@ -153,17 +153,21 @@ def _escalation(notify: Notify, time: PageTime) -> Words:
     interval = ""
     if notify.told_before and notify.interval:
         before = notify.told_before[-1].tier.number
-        interval = f" Tier {before} was notified before it; a tier follows every {notify.interval}."
+        interval = f" Tier {before} was notified before it; the tiers are {notify.interval} apart."
     if notify.reason == "explicit":
         by = f" by {notify.requested_by}" if notify.requested_by else ""
         stated = f": {notify.requested_reason}" if notify.requested_reason else ""
         return (f"{step}: an escalation was requested{by}{stated}.{interval}{skipped}",)
-    passed = "nobody had responded by " if notify.reason == "no_response" else "the resolution deadline passed at "
+    passed = (
+        "nobody had responded when the provisional deadline passed "
+        if notify.reason == "no_response"
+        else "the resolution deadline passed "
+    )
     return (f"{step}: {passed}", *_due(notify.due_at, time), f".{interval}{skipped}")
 
 
 def _due(due_at: datetime | None, time: PageTime) -> Words:
-    return ("an instant that is unknown during the pause",) if due_at is None else (time.instant(due_at),)
+    return ("(unknown during the pause)",) if due_at is None else (time.when(due_at),)
 
 
 def _state(delivery: DeliveryEvent, time: PageTime) -> Iterator[str | Moment]:
@@ -174,30 +178,30 @@ def _state(delivery: DeliveryEvent, time: PageTime) -> Iterator[str | Moment]:
     reply = f": {delivery.reply}" if delivery.reply else ""
     match delivery.state:
         case "sent":
-            yield f"Sent{to}{tries} at "
-            yield time.instant(delivery.at)
+            yield f"Sent{to}{tries} "
+            yield time.when(delivery.at)
             digest = ", in a digest with other tickets" if delivery.in_digest else ""
             yield f"{', late' if delivery.late else ''}{digest}."
         case "deferred":
-            yield f"Not sent yet: attempt {delivery.attempts}{to} failed at "
-            yield time.instant(delivery.at)
+            yield f"Not sent yet: attempt {delivery.attempts}{to} failed "
+            yield time.when(delivery.at)
             yield f"{reply}. It will be tried again."
         case "refused":
-            yield f"The mail server refused the mail{to} at "
-            yield time.instant(delivery.at)
+            yield f"The mail server refused the mail{to} "
+            yield time.when(delivery.at)
             yield f"{reply}."
         case "bounced":
-            yield f"The mail{to} was sent, but bounced at "
-            yield time.instant(delivery.at)
+            yield f"The mail{to} was sent, but bounced "
+            yield time.when(delivery.at)
             yield f"{reply}."
         case "cancelled":
             known = delivery.reply or ""
-            yield f"Not sent{to}, because {_CANCELLED.get(known, known or 'it was no longer needed')}, at "
-            yield time.instant(delivery.at)
+            yield f"Not sent{to}, because {_CANCELLED.get(known, known or 'it was no longer needed')}, "
+            yield time.when(delivery.at)
             yield "."
         case "undeliverable":
-            yield f"No mail could be sent{to} by "
-            yield time.instant(delivery.at)
+            yield f"No mail could be sent{to} "
+            yield time.when(delivery.at)
             yield f"{reply}."
     if delivery.ambiguous:
         yield " The server's reply to an attempt was lost, so the mail may have arrived twice."
@@ -235,9 +239,9 @@ def _unsent(story: TicketStory, time: PageTime) -> Iterator[MailReason]:
         ended = withdrawn.get(notify.event_id)
         state: Words = ("The mail is queued and has not been sent yet.",)
         if ended is not None:
-            state = (f"Not sent, because {_CANCELLED[ended.reason]}, at ", time.instant(ended.at), ".")
+            state = (f"Not sent, because {_CANCELLED[ended.reason]} ", time.when(ended.at), ".")
         who = _TICKET_ROLES.get(notify.role)
-        title = notify.role_title or role_title(notify.role)
+        title = notify.role_title
         reader = f"the {notify.role} of the ticket" if who else title
         why = f"The person who {who}." if who else f"For whoever holds the role {title} when it is sent."
         yield MailReason(

@@ -18,7 +18,7 @@ from tocsin.business_time import SECOND
 from tocsin.events import ClockName
 
 from board.domain.report_input import ReportedAverage, ReportedClock, ReportedLadder, ReportedTerms
-from board.domain.slo_page import average_promise, promise
+from board.domain.slo_page import AVERAGED_CHANNELS, average_promise, promise
 
 CLOCK_ORDER: Final[Sequence[ClockName]] = ("response", "resolution", "answer")
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -194,7 +194,7 @@ def month_numbers(
         levels=(*levels, answer),
         totals=tuple(_level(name, None, "", by_clock[name]) for name in CLOCK_ORDER),
         distributions=tuple(_distribution(name, by_clock[name]) for name in CLOCK_ORDER),
-        channels=tuple(_channel_mean(one) for one in averages),
+        channels=tuple(map(_channel_mean, sorted(averages, key=_page_order))),
         tiers=tiers,
         escalated_tickets=escalated,
         time=tuple(_time_spent(name, by_clock[name]) for name in CLOCK_ORDER),
@@ -240,6 +240,12 @@ def _distribution(clock: ClockName, clocks: Iterable[ReportedClock]) -> Distribu
 
 def _bin_of(clock: ReportedClock) -> int:
     return sum(clock.net * 100 > clock.target_time * edge for edge in _EDGES)
+
+
+def _page_order(average: ReportedAverage) -> tuple[int, str, str]:
+    """Voicemail, chat, then the channels that the page does not have."""
+    known = (*AVERAGED_CHANNELS, average.channel)
+    return known.index(average.channel), average.channel, average.customer or ""
 
 
 def _channel_mean(average: ReportedAverage) -> ChannelMean:

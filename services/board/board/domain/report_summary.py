@@ -35,8 +35,7 @@ def _levels(current: MonthNumbers, previous: MonthNumbers, before: str) -> list[
     for clock in CLOCK_ORDER:
         level = current.total(clock)
         name = _ANSWER if clock == "answer" else CLOCKS[clock]
-        lines.append(
-            f"{name}: {percent_words(level.percent_met)} met ({level.met} of {level.decided};"
-            f" {before}: {percent_words(previous.total(clock).percent_met)})"
-        )
+        counts = f" met ({level.met} of {level.decided})" if level.decided else ""
+        earlier = percent_words(previous.total(clock).percent_met)
+        lines.append(f"{name}: {percent_words(level.percent_met)}{counts}; {before}: {earlier}")
     return lines

@@ -33,6 +33,7 @@ _AVERAGES: Final[Mapping[str, tuple[int, str]]] = {
     "chat": (300, "Chat: Under 5 Minutes on Average"),
 }
 """By channel: the target in seconds, and the page's words."""
+AVERAGED_CHANNELS: Final = tuple(_AVERAGES)
 
 
 def promise(clock: ClockName, severity: int, target: str) -> str:

@@ -8,17 +8,17 @@ from typing import Final
 from tocsin.events import DeliveryEvent, FactType
 from tocsin.lifecycle import in_order
 
-from board.domain.board_ticket import BoardClock, BoardStep, ClockState, TicketGroup
+from board.domain.board_ticket import BoardClock, BoardStep, ClockState, OpenState, TicketGroup, UpcomingTier
 from board.domain.ticket_story import TicketStory
-from board.domain.time_words import Moment, PageTime, Words, duration_words
+from board.domain.time_words import PageTime, Words, duration_words, hours_words
 
 _MAILED: Final = {
-    "sent": "was mailed at ",
-    "bounced": "could not be reached: the mail bounced at ",
-    "refused": "could not be reached: the mail was refused at ",
-    "undeliverable": "could not be reached: no mail could be sent by ",
-    "deferred": "has no mail yet: the last attempt failed at ",
-    "cancelled": "was not mailed: the mail was cancelled at ",
+    "sent": "was mailed ",
+    "bounced": "could not be reached: the mail bounced ",
+    "refused": "could not be reached: the mail was refused ",
+    "undeliverable": "could not be reached: no mail could be sent ",
+    "deferred": "has no mail yet: the last attempt failed ",
+    "cancelled": "was not mailed: the mail was cancelled ",
 }
 
 
@@ -63,16 +63,18 @@ def _ended(story: TicketStory, time: PageTime) -> Iterator[Words]:
     if last.resolution_kind == "workaround":
         verb = "Closed with a workaround"
     actor = story.name(last.actor)
-    yield (f"{verb}{f' by {actor}' if actor else ''} ", time.instant(last.occurred_at), ".")
+    yield (f"{verb}{f' by {actor}' if actor else ''} ", time.when(last.occurred_at), ".")
     cycle = max((clock.cycle for clock in story.ticket.clocks), default=1)
     for clock in story.ticket.clocks:
         if clock.cycle != cycle or clock.due_at is None or clock.ended_at is None:
             continue
         if clock.state is ClockState.BREACHED:
-            yield (f"{clock.name.capitalize()} missed its deadline, ", time.instant(clock.due_at), ".")
+            yield (f"{clock.name.capitalize()} missed its deadline ", time.when(clock.due_at), ".")
         elif clock.state is ClockState.MET:
             early = duration_words(clock.due_at - clock.ended_at)
             yield (f"{clock.name.capitalize()} met its deadline, {early} early.",)
+        if clock.voided:
+            yield (f"Late information voided earlier events of its {clock.name} clock.",)
 
 
 def _clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:
@@ -90,24 +92,27 @@ def _clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:
 
 
 def _overdue(clock: BoardClock, time: PageTime) -> Words:
-    since = clock.due_at or clock.breached_at or time.now
-    ago = f" ({duration_words(time.now - since)})."
+    # A change may put the deadline before itself: then the clock is overdue since the change (docs/rules.md#4-6).
+    since = clock.breached_at or clock.due_at or time.now
+    ago = duration_words(time.now - since)
     if clock.provisional and clock.name == "resolution":
-        return ("Nobody has responded. The provisional resolution deadline passed ", time.instant(since), ago)
-    return (f"{clock.name.capitalize()} is overdue since ", time.instant(since), ago)
+        return ("Nobody has responded. The provisional resolution deadline passed ", time.when(since), f" ({ago} ago).")
+    return (f"{clock.name.capitalize()} is overdue since ", time.instant(since), f" ({ago}).")
 
 
 def _running(clock: BoardClock, time: PageTime) -> Iterator[Words]:
     left = clock.left(time.now)
-    shown = duration_words(left) if left is not None else ""
+    shown = hours_words(left) if left is not None else ""
     if clock.state is ClockState.PAUSED or clock.due_at is None:
         yield (f"Waiting for the customer: {clock.name} is paused with {shown} left.",)
         return
-    provisional = ", if nobody responds before" if clock.provisional else ""
+    ahead = clock.due_at - time.now
+    counting = f", of which {shown} count" if left is not None and left < ahead else ""
+    provisional = ", unless somebody responds before" if clock.provisional else ""
     yield (
         f"{clock.name.capitalize()} is due ",
-        time.instant(clock.due_at),
-        f" ({shown} of its time left{provisional}).",
+        time.when(clock.due_at),
+        f" (in {duration_words(ahead)}{counting}){provisional}.",
     )
 
 
@@ -122,44 +127,48 @@ def _known(story: TicketStory, time: PageTime) -> Iterator[Words]:
     if ladder.acknowledgements:
         last = ladder.acknowledgements[-1]
         by = story.name(last.by)
-        yield (f"Acknowledged{f' by {by}' if by else ''} at ", time.instant(last.at), ".")
+        yield (f"Acknowledged{f' by {by}' if by else ''} ", time.when(last.at), ".")
 
 
 def _step(step: BoardStep, story: TicketStory, time: PageTime) -> Words:
     mails = [mail for mail in story.deliveries if mail.notification_id == step.notification_id]
     role = f"Tier {step.tier}, {story.title(step.role)}"
     if not mails:
-        return (f"{role}, was notified at ", time.instant(step.at), "; the mail has not been sent yet.")
+        return (f"{role}, was notified ", time.when(step.at), "; the mail has not been sent yet.")
     mail = _best(mails)
     name = f" ({mail.recipient.name})" if mail.recipient.name else ""
-    acted: Moment = time.instant(mail.at)
-    return (f"{role}{name}, {_MAILED[mail.state]}", acted, ".")
+    return (f"{role}{name}, {_MAILED[mail.state]}", time.when(mail.at), ".")
 
 
 def _best(mails: list[DeliveryEvent]) -> DeliveryEvent:
-    """The mail that arrived, otherwise the last one that was tried."""
+    """The last mail that was sent; otherwise the last one of the chain of fallbacks."""
     sent = [mail for mail in mails if mail.state == "sent"]
-    return sent[-1] if sent else mails[-1]
+    replaced = {mail.fallback_of for mail in mails}
+    return (sent or [mail for mail in mails if mail.delivery_id not in replaced] or mails)[-1]
 
 
 def _following(story: TicketStory, time: PageTime) -> Iterator[Words]:
     ladder = story.ticket.ladder
-    if ladder is not None and ladder.ended_at is None:
-        if ladder.next is not None and ladder.next.tier is not None:
-            role = story.title(ladder.next.role) if ladder.next.role else ""
-            named = f"tier {ladder.next.tier}{f' ({role})' if role else ''} at "
-            held = " Escalation is held until then." if ladder.state == "held" else ""
-            yield (f"Next: {named}", time.instant(ladder.next.at), f" ({time.since(ladder.next.at)}).{held}")
-            return
-        if ladder.exhausted_at is not None:
-            yield ("All tiers have been notified: nobody else will be mailed. Decide together who resolves it.",)
-            return
-        if ladder.next is not None:
-            yield ("Next: the escalation is exhausted at ", time.instant(ladder.next.at), ". No higher tier is left.")
-            return
-        yield ("Next: unknown while the clock is paused.",)
-        return
-    yield from _next_of_clocks(story, time)
+    if ladder is None or ladder.ended_at is not None:
+        yield from _next_of_clocks(story, time)
+    elif ladder.exhausted_at is not None:
+        yield ("No tier is left to notify: nobody else will be mailed. Decide together who resolves it.",)
+    elif ladder.next is None:
+        why = "while the ticket waits for its customer" if story.ticket.state is OpenState.PAUSED else "yet"
+        yield (f"The next step of the escalation is not known {why}.",)
+    else:
+        yield _next_step(ladder.next, story, time, is_held=ladder.state == "held")
+
+
+def _next_step(upcoming: UpcomingTier, story: TicketStory, time: PageTime, *, is_held: bool) -> Words:
+    if upcoming.tier is None:
+        return ("Next: the escalation is exhausted ", time.when(upcoming.at), ". No higher tier is left.")
+    role = f" ({story.title(upcoming.role)})" if upcoming.role else ""
+    if upcoming.at < time.now:
+        late = ". That it was notified has not arrived here yet."
+        return (f"Next: tier {upcoming.tier}{role} was due ", time.when(upcoming.at), late)
+    held = " Escalation is held until then." if is_held else ""
+    return (f"Next: tier {upcoming.tier}{role} ", time.when(upcoming.at), f" ({time.since(upcoming.at)}).{held}")
 
 
 def _next_of_clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:
@@ -169,9 +178,9 @@ def _next_of_clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:
     if warnings:
         at, clock = min(warnings, key=lambda one: one[0])
         if not deadlines or at < min(due for due, _ in deadlines):
-            yield (f"Next: the warning of the {clock.name} at ", time.instant(at), f" ({time.since(at)}).")
+            yield (f"Next: the warning of the {clock.name} ", time.when(at), f" ({time.since(at)}).")
             return
     if deadlines:
         at, clock = min(deadlines, key=lambda one: one[0])
         then = "escalation starts" if clock.name == "resolution" else f"a missed {clock.name} is reported"
-        yield (f"Next: {then} at ", time.instant(at), f" ({time.since(at)}), unless it is met before.")
+        yield (f"Next: {then} ", time.when(at), f" ({time.since(at)}), unless it is met before.")

@@ -56,6 +56,8 @@ class ClockBar:
     """The deadline in seconds since 1970."""
     stretches: str
     """What still counts: `BEGIN+LENGTH` in seconds, separated by spaces. The page computes the time left from it."""
+    further_seconds: int
+    """The time left after the last stretch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,7 @@ def _bar(clock: BoardClock, times: PageTime, *, is_next: bool) -> ClockBar:
         counted_seconds=_seconds(clock.target - left),
         due_seconds=int(clock.due_at.timestamp()) if clock.due_at else None,
         stretches=" ".join(_stretch_text(stretch) for stretch in clock.remaining if stretch.end > at),
+        further_seconds=_seconds(clock.further),
     )
 
 
@@ -237,8 +240,8 @@ def _changes(clock: BoardClock) -> list[datetime]:
     changes = []
     if clock.due_at is not None:
         changes.append(clock.due_at + timedelta(microseconds=1))
-    left = AT_RISK
-    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING else ()):
+    left = AT_RISK - clock.further
+    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING and left > timedelta(0) else ()):
         length = stretch.end - stretch.begin
         if length >= left:
             changes.append(stretch.end - left)

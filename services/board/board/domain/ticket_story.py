@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
+from tocsin.directory import role_title
 from tocsin.events import (
     ClockVoided,
     DeadlineEvent,
@@ -19,7 +20,6 @@ from tocsin.events import (
     LadderStepVoided,
     Notify,
     StandDown,
-    Tier,
     Withdraw,
 )
 
@@ -28,7 +28,6 @@ from board.domain.clock_ledger import TicketLedger
 
 StoryEvent = DeadlineEvent | EscalationEvent
 _Kind = TypeVar("_Kind")
-_SHORT: Final = {"it": "IT", "sla": "SLA"}
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,9 @@ class TicketStory:
 
     @cached_property
     def titles(self) -> Mapping[str, str]:
-        """The titles of the roles that the ticket's events name."""
-        titles = {tier.role: tier.title for step in self.of_type(LadderStepDue) for tier in step.ladder}
+        """The titles of the roles that the policy's ladder and the ticket's events name."""
+        titles = {tier.role: tier.title for tier in self.ticket.tiers}
+        titles |= {tier.role: tier.title for step in self.of_type(LadderStepDue) for tier in step.ladder}
         return titles | {event.role: event.role_title for event in self.notifications}
 
     def title(self, role: str) -> str:
@@ -98,14 +98,6 @@ class TicketStory:
     def name(self, person: str | None) -> str | None:
         """The name of a person of the directory; any other actor as it is."""
         return None if person is None else self.names.get(person, person)
-
-    def tier(self, number: int) -> Tier | None:
-        """The tier with that number, of the latest step that names the ladder."""
-        for step in reversed(self.of_type(LadderStepDue)):
-            for tier in step.ladder:
-                if tier.number == number:
-                    return tier
-        return None
 
     def of_type(self, kind: type[_Kind]) -> list[_Kind]:
         """The events of one type, in order of arrival."""
@@ -117,8 +109,3 @@ class TicketStory:
             for event in self.events[:before]
             if isinstance(event, LadderStepDue) and (event.cycle, event.run) == (of.cycle, of.run)
         ]
-
-
-def role_title(role: str) -> str:
-    """The title of a role of which only the id is known: `it_operations_director` is `IT Operations Director`."""
-    return " ".join(_SHORT.get(word, word.capitalize()) for word in role.split("_") if word)

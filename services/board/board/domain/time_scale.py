@@ -16,6 +16,8 @@ from board.domain.board_ticket import Stretch
 from board.domain.time_words import PageTime
 
 BREAK_WIDTH: Final = 26.0
+PADDING: Final = 16.0
+"""The space before the beginning and after the end."""
 _LEAST_SHARE: Final = 0.1
 """A quiet stretch that would take more of the width than this becomes a break."""
 _MOST_BREAKS: Final = 0.4
@@ -66,7 +68,7 @@ class TimeScale:
 
     @property
     def width(self) -> float:
-        return self.pieces[-1].x + self.pieces[-1].width
+        return self.pieces[-1].x + self.pieces[-1].width + PADDING
 
     @property
     def breaks(self) -> tuple[ScalePiece, ...]:
@@ -96,13 +98,17 @@ class TimeScale:
 def build_scale(
     begin: datetime, end: datetime, *, busy: Iterable[Stretch], moments: Iterable[datetime], width: float
 ) -> TimeScale:
-    """The scale from `begin` to `end`. Time in `busy`, and around `moments`, is drawn to scale. Needs begin < end."""
+    """The scale from `begin` to `end`. Time in `busy`, and around `moments`, is drawn to scale. Needs begin < end.
+
+    `width` includes the padding at both ends.
+    """
+    width -= 2 * PADDING
     quiet = _quiet_stretches(begin, end, sorted(busy, key=lambda one: one.begin), sorted(moments))
     breaks = _chosen_breaks(end - begin, quiet, width)
     drawn = (end - begin) - sum((one.end - one.begin for one in breaks), timedelta(0))
     of_second = (width - BREAK_WIDTH * len(breaks)) / drawn.total_seconds()
     pieces: list[ScalePiece] = []
-    at, x = begin, 0.0
+    at, x = begin, PADDING
     for one in breaks:
         if at < one.begin:
             piece = ScalePiece(at, one.begin, x, (one.begin - at).total_seconds() * of_second, is_break=False)
@@ -111,7 +117,7 @@ def build_scale(
         pieces.append(ScalePiece(one.begin, one.end, x, BREAK_WIDTH, is_break=True))
         at, x = one.end, x + BREAK_WIDTH
     if at < end:
-        pieces.append(ScalePiece(at, end, x, width - x, is_break=False))
+        pieces.append(ScalePiece(at, end, x, width + PADDING - x, is_break=False))
     return TimeScale(tuple(pieces))
 
 
@@ -129,7 +135,7 @@ def _quiet_stretches(
 
 def _between(begin: datetime, end: datetime, moments: Sequence[datetime]) -> Iterator[Stretch]:
     """The parts of a stretch between moments, with a margin around each moment, so that its mark is beside a break."""
-    margin = (end - begin) / 40
+    margin = min((end - begin) / 40, timedelta(hours=6))
     at = begin
     for moment in (*(moment for moment in moments if begin <= moment <= end), None):
         until = end if moment is None else moment - margin

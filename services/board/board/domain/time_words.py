@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from tocsin.instants import render_instant
+
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
@@ -22,6 +24,11 @@ class Moment:
 
     at: datetime
     words: str
+
+    @property
+    def iso(self) -> str:
+        """The instant for the `datetime` attribute."""
+        return render_instant(self.at)
 
     def __str__(self) -> str:
         return self.words
@@ -69,15 +76,27 @@ class PageTime:
             words += f" {local:%Z}"
         return Moment(at, words)
 
+    def minute(self, at: datetime) -> Moment:
+        """`16:00`: as `clock`, without seconds."""
+        return Moment(at, self.clock(at.replace(second=0, microsecond=0)).words)
+
     def instant(self, at: datetime) -> Moment:
         """`16:00` today, `yesterday 16:00`, `tomorrow 16:00`, otherwise `Friday 5 June 16:00`."""
-        days = (self.local(at).date() - self.local(self.now).date()).days
-        near = {0: "", -1: "yesterday ", 1: "tomorrow "}
-        day = near[days] if days in near else f"{self.day(at)} "
-        return Moment(at, f"{day}{self.clock(at)}")
+        day = self._near_day(at)
+        return Moment(at, f"{f'{self.day(at)} ' if day is None else day}{self.minute(at)}")
+
+    def when(self, at: datetime) -> Moment:
+        """`at 16:00` today, `yesterday at 16:00`, otherwise `on Friday 5 June at 16:00`."""
+        day = self._near_day(at)
+        named = f"on {self.day(at)} " if day is None else day
+        return Moment(at, f"{named}at {self.minute(at)}")
 
     def full(self, at: datetime) -> Moment:
         """`Friday 5 June 16:00`, whatever day it is now."""
+        return Moment(at, f"{self.day(at)} {self.minute(at)}")
+
+    def exact(self, at: datetime) -> Moment:
+        """`Friday 5 June 16:00:30`: as `full`, with seconds unless they are zero."""
         return Moment(at, f"{self.day(at)} {self.clock(at)}")
 
     def since(self, at: datetime) -> str:
@@ -86,6 +105,11 @@ class PageTime:
         if abs(self.now - at) < timedelta(seconds=1):
             return "now"
         return f"{words} ago" if at <= self.now else f"in {words}"
+
+    def _near_day(self, at: datetime) -> str | None:
+        """The day before a time: empty for today. None if it is further away than tomorrow or yesterday."""
+        days = (self.local(at).date() - self.local(self.now).date()).days
+        return {0: "", -1: "yesterday ", 1: "tomorrow "}.get(days)
 
     @property
     def zone_words(self) -> str:
@@ -106,12 +130,20 @@ def duration_words(duration: timedelta) -> str:
     return " ".join(f"{count} {unit}" for count, unit in shown if count or len(shown) == 1)
 
 
-def exact_hours(duration: timedelta) -> str:
-    """`36 h 5 min 30 s`, `0.5 s`: nothing is rounded, and hours are not made days, whose length differs."""
-    seconds, micros = divmod(duration // timedelta(microseconds=1), 1_000_000)
-    rest = f"{seconds % 60}.{micros:06}".rstrip("0") if micros else str(seconds % 60)
-    units = ((str(seconds // 3600), "h"), (str(seconds // 60 % 60), "min"), (rest, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in units if count != "0") or "0 h"
+def hours_words(duration: timedelta) -> str:
+    """`35 h 20 min`, `12 min`, `40 s`: without days, because a working day is not 24 h; rounded down."""
+    minutes = duration // timedelta(minutes=1)
+    if minutes == 0:
+        return f"{duration // timedelta(seconds=1)} s"
+    units = ((minutes // 60, "h"), (minutes % 60, "min"))
+    return " ".join(f"{count} {unit}" for count, unit in units if count)
+
+
+def seconds_words(duration: timedelta) -> str:
+    """`36 h 5 min 30 s`, in whole seconds. Hours are not made days, because a working day is not 24 h."""
+    seconds = round(duration / timedelta(seconds=1))
+    units = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in units if count) or "0 s"
 
 
 def _is_repeated(local: datetime) -> bool:

@@ -145,10 +145,11 @@ def timeline_span(story: TicketStory, lanes: Sequence[TimelineLane], time: PageT
         ahead = [at for at in (*ahead, *ends) if at <= horizon]
     else:
         ahead = []
-    margin = max((latest - begin) / 25, timedelta(minutes=2))
-    end = max(latest, *ahead) if ahead else latest
+    end = max([latest, *ahead, begin + timedelta(minutes=5)])
+    if any(lane.due_at is not None and lane.due_at > end for lane in lanes):
+        end += (end - begin) / 4
     now = [time.now] if story.ticket.is_open else []
-    return TimelineSpan(begin - margin / 2, end + margin, tuple(sorted([begin, *past, *ahead, *now])))
+    return TimelineSpan(begin, end, tuple(sorted([begin, *past, *ahead, *now])))
 
 
 def _fact_lane(story: TicketStory) -> TimelineLane:
@@ -187,7 +188,8 @@ def clock_stretches(clock: BoardClock, account: ClockAccount | None, now: dateti
         past.append((Stretch(account.listed_to, max(past_end, account.listed_to)), _continued(clock, account, past)))
     ahead = list(_ahead(clock, max(now, past[-1][0].end)))
     whole = [(stretch, kind) for stretch, kind in (*past, *ahead) if stretch.begin < stretch.end]
-    return list(_split_at_breach(whole, clock.breached_at))
+    silent_since = clock.due_at if clock.provisional and clock.name == "resolution" else None
+    return list(_split_at_breach(whole, clock.breached_at or silent_since))
 
 
 def _continued(clock: BoardClock, account: ClockAccount, past: Sequence[tuple[Stretch, BarKind]]) -> BarKind:
@@ -253,7 +255,7 @@ def _planned_marks(clock: BoardClock, time: PageTime) -> Iterator[LaneMark]:
         yield LaneMark(clock.warn_at, EntryKind.WARNED, "", f"warning {time.full(clock.warn_at)}", planned=True)
     if clock.due_at is not None and clock.breached_at is None:
         title = f"{clock.name} deadline {time.full(clock.due_at)}"
-        yield LaneMark(clock.due_at, "due", "", title, planned=True)
+        yield LaneMark(clock.due_at, "due", "", title, planned=clock.due_at > time.now)
 
 
 def _escalation_lane(story: TicketStory, time: PageTime) -> Iterator[TimelineLane]:

@@ -1,8 +1,9 @@
 """Queries for machines: deadlines ahead, their calendar, and one ticket by the id in its tool."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import DeliveryEvent
@@ -15,7 +16,10 @@ from board.domain.board_ticket import BoardTicket
 from board.domain.deadline_calendar import deadlines_within, export_deadlines
 from board.domain.ticket_links import TicketLinks
 from board.store.history import load_deliveries
-from board.store.tickets import load_by_external, load_open
+from board.store.tickets import load_by_external
+
+OpenTicketsOf = Callable[[str], Awaitable[Mapping[UUID, BoardTicket]]]
+"""The open tickets of a tenant by id, up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class MachineContext:
     """`reader` is the engine for queries."""
 
     reader: AsyncEngine
+    open_tickets: OpenTicketsOf
     clock: TimeSource
     directory: DirectoryFile
     links: TicketLinks
@@ -38,7 +43,7 @@ class AtRiskPage:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketStatus:
+class TicketOverview:
     """A ticket as of an instant, and its deliveries."""
 
     as_of: datetime
@@ -66,14 +71,14 @@ async def deadline_calendar(context: MachineContext, wanted: BoardFilter, *, wit
     return export_deadlines(found, context.links)
 
 
-async def ticket_status(context: MachineContext, *, tenant: str, source: str, external_id: str) -> TicketStatus:
+async def ticket_overview(context: MachineContext, *, tenant: str, source: str, external_id: str) -> TicketOverview:
     """The ticket that the tenant's tool `source` knows by this id. Raises TicketNotOnBoardError."""
     async with context.reader.connect() as connection:
         ticket = await load_by_external(connection, tenant, source, external_id)
         deliveries = await load_deliveries(connection, ticket.ticket_id)
-    return TicketStatus(context.clock.now(), ticket, deliveries)
+    return TicketOverview(context.clock.now(), ticket, deliveries)
 
 
 async def _load_open(context: MachineContext, wanted: BoardFilter) -> list[BoardTicket]:
-    async with context.reader.connect() as connection:
-        return await load_open(connection, wanted)
+    tickets = await context.open_tickets(wanted.tenant)
+    return [ticket for ticket in tickets.values() if wanted.matches(ticket)]

@@ -22,6 +22,7 @@ from tocsin.events import (
     TicketChanged,
     TicketImported,
     TicketOpened,
+    event_id,
     event_type,
 )
 from tocsin.runtime.database.bulk import Write, execute
@@ -30,6 +31,7 @@ from tocsin.runtime.kafka.records import Received
 
 from board.domain.delivery_state import last_mail, latest_event
 from board.domain.facts_summary import summarise_facts
+from board.handlers.webhooks import WebhookQueue
 from board.store import records, stale
 from board.store.records import LockedRow
 
@@ -45,7 +47,8 @@ class _Opening:
 class Handlers:
     """One handler per topic, for its consumer. Each raises PoisonMessageError for another topic's events."""
 
-    def __init__(self) -> None:
+    def __init__(self, webhooks: WebhookQueue) -> None:
+        self._webhooks = webhooks
         self._has_changes = False
 
     def take_changes(self) -> bool:
@@ -56,6 +59,7 @@ class Handlers:
     async def on_tickets(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store facts, and compute the tickets that have new ones."""
         facts: dict[tuple[UUID, int], Fact] = {}
+        records_of: dict[tuple[UUID, int], Received] = {}
         openings: dict[UUID, _Opening] = {}
         tenants: dict[UUID, str] = {}
         for received in batch:
@@ -74,7 +78,9 @@ class Handlers:
                 case other:
                     raise _of_another_topic(other)
             facts |= {(event.ticket_id, fact.number): fact for fact in arrived}
-        tickets, changed = await records.add_facts(connection, tenants, facts)
+            records_of |= {(event.ticket_id, fact.number): received for fact in arrived}
+        tickets, new = await records.add_facts(connection, tenants, facts)
+        changed = {ticket_id for ticket_id, _ in new}
         for ticket_id, opening in openings.items():
             if not tickets[ticket_id].opened:
                 tickets[ticket_id] = replace(
@@ -84,6 +90,8 @@ class Handlers:
         writes = await _summaries(connection, {ticket_id: tickets[ticket_id] for ticket_id in sorted(changed)})
         await execute(connection, writes)
         await self._mark_stale(connection, changed)
+        new_records = {id(record): record for key, record in records_of.items() if key in new}
+        await self._webhooks.queue(connection, list(new_records.values()))
 
     async def on_deadlines(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store the events of clocks and ladders."""
@@ -92,7 +100,8 @@ class Handlers:
             if not isinstance(received.event, DeadlineEvent):
                 raise _of_another_topic(received.event)
             events[received.event.event_id] = received.event
-        await self._store_events(connection, list(events.values()))
+        new_ids = await self._store_events(connection, list(events.values()))
+        await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_escalations(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
         """Store the events of the escalator. The reports on this topic are the board's own."""
@@ -102,17 +111,19 @@ class Handlers:
                 events[received.event.event_id] = received.event
             elif not isinstance(received.event, ReportReady):
                 raise _of_another_topic(received.event)
-        await self._store_events(connection, list(events.values()))
+        new_ids = await self._store_events(connection, list(events.values()))
+        await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_notifications(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Keep the latest state of each delivery, and who was mailed last."""
+        """Keep the latest state of each delivery, and who was mailed last. A report is about no ticket."""
         arrived: dict[UUID, list[DeliveryEvent]] = defaultdict(list)
         tenants: dict[UUID, str] = {}
         for received in batch:
             if not isinstance(received.event, DeliveryEvent):
                 raise _of_another_topic(received.event)
-            arrived[received.event.delivery_id].append(received.event)
-            tenants[received.event.ticket_id] = received.event.tenant
+            if received.event.kind != "report":
+                arrived[received.event.delivery_id].append(received.event)
+                tenants[received.event.ticket_id] = received.event.tenant
         await records.lock_tickets(connection, tenants)
         stored = {each.delivery_id: each for each in await records.load_deliveries_of(connection, tenants)}
         after = dict(stored)
@@ -133,10 +144,13 @@ class Handlers:
 
     async def _store_events(
         self, connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
-    ) -> None:
-        """Store events, and mark their tickets. A ticket whose opening has not arrived is that of its latest event."""
+    ) -> set[UUID]:
+        """Store events, and mark their tickets. A ticket whose opening has not arrived is that of its latest event.
+
+        Returns the ids of the new ones.
+        """
         if not events:
-            return
+            return set()
         tickets, new_ids = await records.add_events(connection, events)
         new = [event for event in events if event.event_id in new_ids]
         unopened = {event.ticket_id for event in new if not tickets[event.ticket_id].opened}
@@ -146,6 +160,13 @@ class Handlers:
         ladders = {event.ticket_id: event.event_id for event in new if isinstance(event, LadderEvent)}
         await execute(connection, records.ladder_event_writes(ladders))
         await self._mark_stale(connection, {event.ticket_id for event in new})
+        return new_ids
+
+    async def _queue_webhooks(
+        self, connection: AsyncConnection, batch: Sequence[Received], new_ids: Collection[UUID]
+    ) -> None:
+        new = {event_id(received.event): received for received in batch if event_id(received.event) in new_ids}
+        await self._webhooks.queue(connection, list(new.values()))
 
     async def _mark_stale(self, connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
         await stale.mark_stale(connection, ticket_ids)

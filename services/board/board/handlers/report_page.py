@@ -68,13 +68,11 @@ def render_report(report: Report, links: ReportLinks | None) -> RenderedReport:
 
 
 def _change(now: ServiceLevel, before: ServiceLevel) -> str:
-    """`2.1 points more`; empty where there is nothing to compare."""
+    """`+2.1 points`; empty where there is nothing to compare."""
     if now.percent_met is None or before.percent_met is None:
         return ""
     points = round(now.percent_met - before.percent_met, 1)
-    if not points:
-        return "as before"
-    return f"{abs(points):g} points {'more' if points > 0 else 'less'}"
+    return f"{points:+g} points" if points else "the same"
 
 
 def _level_before(report: Report) -> dict[tuple[str, int | None], ServiceLevel]:
@@ -108,8 +106,13 @@ def _template() -> Any:
     return environment.get_template("report.html.j2")
 
 
+def _unbroken_percent(percent: float | None) -> str:
+    """The percentage, in which no line breaks before the sign."""
+    return percent_words(percent).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 _GLOBALS: Final[dict[str, Any]] = {
-    "percent": percent_words,
+    "percent": _unbroken_percent,
     "duration": duration_words,
     "count": count_words,
     "columns": distribution_columns,

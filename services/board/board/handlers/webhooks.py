@@ -15,11 +15,11 @@ from tocsin.runtime.database.engine import clock_timestamp, on_commit
 from tocsin.runtime.kafka.records import Received
 from tocsin.runtime.process.clock import TimeSource
 
-from board.domain.webhooks.body import WebhookLinks
+from board.domain.ticket_links import TicketLinks
 from board.domain.webhooks.config import WebhookEndpoint
 from board.domain.webhooks.delivery import GIVE_UP, OutgoingState
 from board.domain.webhooks.occurrence import (
-    KnownTicket,
+    AcknowledgedTicket,
     WebhookOccurrence,
     acknowledged_facts,
     acknowledgement_of,
@@ -48,7 +48,7 @@ class WebhookQueue:
 
     file: WebhooksFile
     clock: TimeSource
-    links: WebhookLinks
+    links: TicketLinks
     wake: Callable[[], None]
 
     async def queue(self, connection: AsyncConnection, received: Sequence[Received]) -> None:
@@ -59,7 +59,6 @@ class WebhookQueue:
         loaded = self.file.current()
         if not loaded.webhooks.endpoints:
             return
-        await self.add_endpoints(connection, loaded)
         occurrences = await self._occurrences(connection, received)
         wanted = [
             (endpoint, occurrence)
@@ -69,7 +68,12 @@ class WebhookQueue:
         ]
         if not wanted:
             return
-        since = await load_since(connection)
+        since = dict(await load_since(connection))
+        new: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
+        if new := [key for key in new if key not in since]:
+            # They get the events from now on.
+            await add_endpoints(connection, new, self.clock.now())
+            since |= dict.fromkeys(new, self.clock.now())
         now = await clock_timestamp(connection)
         rows = [
             self._row(loaded, endpoint, occurrence, now)
@@ -78,11 +82,6 @@ class WebhookQueue:
         ]
         if await add_webhooks(connection, rows):
             on_commit(connection, self.wake)
-
-    async def add_endpoints(self, connection: AsyncConnection, loaded: LoadedWebhooks) -> None:
-        """Store the endpoints that are new in the file: they get the events from now on."""
-        keys: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
-        await add_endpoints(connection, keys, self.clock.now())
 
     async def _occurrences(
         self, connection: AsyncConnection, received: Sequence[Received]
@@ -143,7 +142,7 @@ def _acknowledged(received: Received) -> Iterator[tuple[UUID, Fact]]:
 
 async def _load_tickets(
     connection: AsyncConnection, acknowledged: Sequence[tuple[UUID, Fact]]
-) -> Mapping[UUID, KnownTicket]:
+) -> Mapping[UUID, AcknowledgedTicket]:
     """The tickets of acknowledgements, from the read model. One that has not arrived there is missing."""
     ids = {ticket_id for ticket_id, _ in acknowledged}
     if not ids:
@@ -155,4 +154,4 @@ async def _load_tickets(
     rows = (await connection.execute(query)).all()
     for missing in ids - {row.ticket_id for row in rows}:
         log.warning("webhook_ticket_unknown", ticket_id=str(missing))
-    return {row.ticket_id: KnownTicket(Ticket.model_validate_json(row.ticket), row.severity) for row in rows}
+    return {row.ticket_id: AcknowledgedTicket(Ticket.model_validate_json(row.ticket), row.severity) for row in rows}

@@ -69,9 +69,14 @@ class Upstream:
         """The body of sla-timer's `GET /v1/tickets/{id}/clocks`, which includes the ledger."""
         return await self._request("sla-timer", tenant, "GET", f"/v1/tickets/{ticket_id}/clocks")
 
-    async def compliance(self, tenant: str, **query: Any) -> JsonObject:
-        """The body of sla-timer's `GET /v1/reports/compliance` with this query."""
-        return await self._request("sla-timer", tenant, "GET", "/v1/reports/compliance", query=query)
+    async def get(self, service: str, tenant: str, path: str, query: Mapping[str, str]) -> JsonObject:
+        """The body of a GET of `sla-timer` or `escalator` with this query."""
+        return await self._request(service, tenant, "GET", path, query=query)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            await client.aclose()
 
     async def _request(
         self,

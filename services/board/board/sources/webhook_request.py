@@ -40,9 +40,10 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True)
 class WebhookClient:
-    """Sends webhooks to public addresses, and to those in `networks`."""
+    """Sends webhooks to public addresses, and to those in `networks`. An attempt takes at most `seconds`."""
 
     networks: Sequence[Network]
+    seconds: float = SECONDS
 
     async def send(self, endpoint: WebhookEndpoint, delivery_id: UUID, body: str) -> AttemptOutcome:
         """What came of one attempt. Failures of any kind are outcomes; nothing is raised."""
@@ -52,20 +53,20 @@ class WebhookClient:
             return AttemptOutcome(problem=str(error))
         headers = _HEADERS | webhook_headers(delivery_id, datetime.now(UTC), body, secrets)
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(self.seconds):
                 return await self._post(CheckedRequest("POST", httpx.URL(url), headers, body.encode()))
         except RequestFailedError as error:
             return AttemptOutcome(problem=str(error))
         except httpx.InvalidURL:
             return AttemptOutcome(problem="has an address that is not a URL; correct it")
         except (TimeoutError, httpx.TimeoutException):
-            return AttemptOutcome(problem=f"does not respond within {SECONDS:.0f} seconds")
+            return AttemptOutcome(problem=f"does not respond within {self.seconds:g} seconds")
         except (httpx.HTTPError, OSError) as error:
             return AttemptOutcome(problem=describe_request_error(error))
 
     async def _post(self, request: CheckedRequest) -> AttemptOutcome:
         allowed = AllowedAddresses(self.networks, "TOCSIN_WEBHOOK_NETWORKS")
-        async with send_checked(request, allowed, self._tls, seconds=SECONDS) as response:
+        async with send_checked(request, allowed, self._tls, seconds=self.seconds) as response:
             return AttemptOutcome(
                 status=response.status_code,
                 response=await _read_beginning(response),

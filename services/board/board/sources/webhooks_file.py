@@ -77,22 +77,31 @@ class WebhooksFile:
 
     def _load(self, text: str, name: str) -> LoadedWebhooks:
         webhooks = load_webhooks(text, name)
-        named = {endpoint.template for endpoint in webhooks.endpoints if endpoint.template is not None}
-        paths = {template: self._folder / template for template in named}
-        self._templates = {path: _version(path) for path in paths.values()}  # first: an edit while they are read counts
-        templates: dict[str, WebhookTemplate] = {}
-        problems: list[tuple[FieldPath, str]] = []
-        for number, endpoint in enumerate(webhooks.endpoints):
-            if endpoint.template is None or endpoint.template in templates:
-                continue
-            try:
-                templates[endpoint.template] = _read_template(paths[endpoint.template])
-            except WebhookTemplateError as error:
-                problems.append((("endpoints", number, "template"), str(error)))
-        if problems:
-            places = [f"{name}: endpoints[{path[1]}].template" for path, _ in problems]
-            raise WebhooksFileError(locate_problems(text, name, problems), places)
-        return LoadedWebhooks(webhooks, templates)
+        paths = {self._folder / each.template for each in webhooks.endpoints if each.template is not None}
+        self._templates = {path: _version(path) for path in paths}  # first: an edit while they are read counts
+        return _with_templates(webhooks, text, name, self._folder)
+
+
+def read_webhooks(path: Path) -> LoadedWebhooks:
+    """The webhooks in a file, for a command. Raises WebhooksFileError and FileReadError."""
+    text = read_text(path)
+    return _with_templates(load_webhooks(text, path.name), text, path.name, path.parent)
+
+
+def _with_templates(webhooks: Webhooks, text: str, name: str, folder: Path) -> LoadedWebhooks:
+    templates: dict[str, WebhookTemplate] = {}
+    problems: list[tuple[FieldPath, str]] = []
+    for number, endpoint in enumerate(webhooks.endpoints):
+        if endpoint.template is None or endpoint.template in templates:
+            continue
+        try:
+            templates[endpoint.template] = _read_template(folder / endpoint.template)
+        except WebhookTemplateError as error:
+            problems.append((("endpoints", number, "template"), str(error)))
+    if problems:
+        lines = locate_problems(text, name, problems)
+        raise WebhooksFileError(lines, [": ".join(line.split(": ")[:2]) for line in lines])
+    return LoadedWebhooks(webhooks, templates)
 
 
 def read_url(endpoint: WebhookEndpoint) -> str:

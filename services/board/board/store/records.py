@@ -42,8 +42,8 @@ class LockedRow:
 
 async def add_facts(
     connection: AsyncConnection, tenants: Mapping[UUID, str], facts: Mapping[tuple[UUID, int], Fact]
-) -> tuple[dict[UUID, LockedRow], set[UUID]]:
-    """Store these facts by (ticket, number). Returns their tickets, locked, and the ids of those that have new facts.
+) -> tuple[dict[UUID, LockedRow], set[tuple[UUID, int]]]:
+    """Store these facts by (ticket, number). Returns their tickets, locked, and which facts are new.
 
     `tenants` are all tickets of the facts, with their tenants.
     """
@@ -52,7 +52,7 @@ async def add_facts(
         for (ticket_id, number), fact in sorted(facts.items())
     ]
     tickets, new = await _add_and_lock(connection, tenants, Write("insert_new", FACTS, rows))
-    return tickets, {row.ticket_id for row in new}
+    return tickets, {(row.ticket_id, row.number) for row in new}
 
 
 async def add_events(

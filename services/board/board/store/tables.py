@@ -13,6 +13,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     text,
 )
@@ -169,4 +170,25 @@ WEBHOOK_FLOORS = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
+)
+
+REPORT_MONTHS = Table(
+    "report_months",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("month", Text, primary_key=True, comment="`2026-05`"),
+    Column("settled_at", DateTime(timezone=True), nullable=False, comment="business time"),
+    comment="Months of which no report is left to mail; the first one ended before the board's first start",
+)
+MAILED_REPORTS = Table(
+    "mailed_reports",
+    metadata,
+    Column("report_id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("month", Text, nullable=False),
+    Column("customer", Text, comment="null: all customers in one report"),
+    Column("person", Text, nullable=False),
+    Column("published_at", DateTime(timezone=True), nullable=False, comment="business time"),
+    UniqueConstraint("tenant", "month", "customer", "person", postgresql_nulls_not_distinct=True),
+    comment="Every report that was published to be mailed, stored with its event; `rebuild` keeps them",
 )

@@ -4,18 +4,25 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, Protocol
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from board.domain.board_filter import BoardFilter
 from board.domain.board_ticket import BoardTicket
+from board.store.tickets import load_changed, load_open, load_version
 
 FORGET_SECONDS: Final = 60.0
 """Real seconds without any request, after which the tickets are loaded again: reading the changes would take longer."""
 FRESH_SECONDS: Final = 0.1
-"""So long after reading the changes nobody reads them again."""
+"""So long after reading the changes a page does not read them again."""
 MOST_CHANGES: Final = 10_000
 """How many changes are remembered for clients that connect again."""
+MOST_MISSED: Final = 2_000
+"""How many versions of the time before that are read for them."""
 
 
 class TicketSource(Protocol):
@@ -31,6 +38,25 @@ class TicketSource(Protocol):
         """The tickets of all tenants with a higher version, by version; closed ones too."""
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseTickets:
+    """The tickets of the read model."""
+
+    reader: AsyncEngine
+
+    async def version(self) -> int:
+        async with self.reader.connect() as connection:
+            return await load_version(connection)
+
+    async def open_tickets(self, tenant: str) -> Sequence[BoardTicket]:
+        async with self.reader.connect() as connection:
+            return await load_open(connection, BoardFilter(tenant))
+
+    async def changed(self, after: int) -> Sequence[BoardTicket]:
+        async with self.reader.connect() as connection:
+            return await load_changed(connection, after)
+
+
 class OpenTickets:
     """One per process. `version` is the version up to which all changes have been applied."""
 
@@ -40,42 +66,47 @@ class OpenTickets:
         self._tenants: dict[str, dict[UUID, BoardTicket]] = {}
         self._log: deque[tuple[int, str, UUID]] = deque(maxlen=MOST_CHANGES)
         self._log_start = 0
+        self._changes: dict[UUID, BoardTicket] = {}
         self._read_at = -math.inf
         self._used_at = -math.inf
         self.version = 0
 
     async def load(self, tenant: str) -> Mapping[UUID, BoardTicket]:
         """The tenant's open tickets by id, up to date."""
-        await self.refresh()
+        await self.refresh(every=FRESH_SECONDS)
         async with self._lock:
             if tenant not in self._tenants:
                 # Changes after `version` are applied by the next refresh, whether this has seen them or not.
                 found = await self._source.open_tickets(tenant)
                 self._tenants[tenant] = {ticket.ticket_id: ticket for ticket in found}
-        return self._tenants[tenant]
+            return self._tenants[tenant]
 
     def known(self, tenant: str) -> Mapping[UUID, BoardTicket]:
         """The tenant's open tickets by id, as they were read last; empty before the first `load`."""
         return self._tenants.get(tenant, {})
 
-    async def refresh(self) -> Sequence[BoardTicket]:
-        """Apply the changes since the last time. Returns the changed tickets of known tenants, closed ones too."""
+    async def refresh(self, *, every: float = 0.0) -> None:
+        """Apply the changes since the last time, unless that was less than `every` seconds ago."""
         async with self._lock:
             now = time.monotonic()
             if now - self._used_at > FORGET_SECONDS:
                 await self._forget()
             self._used_at = now
-            if now - self._read_at < FRESH_SECONDS:
-                return ()
-            changed = [ticket for ticket in await self._source.changed(self.version) if self._apply(ticket)]
-            self._read_at = time.monotonic()
-            return changed
+            if now - self._read_at >= every:
+                for ticket in await self._source.changed(self.version):
+                    self._apply(ticket)
+                self._read_at = time.monotonic()
+
+    def take_changes(self) -> Collection[BoardTicket]:
+        """The tickets of known tenants that have changed since the last call, closed ones too."""
+        changes, self._changes = self._changes, {}
+        return changes.values()
 
     async def changed_since(self, version: int, tenant: str) -> set[UUID] | None:
         """The tenant's tickets that have changed after the version, or None if there are too many to tell."""
         async with self._lock:
             if version < self._log_start:
-                if self._log_start - version > MOST_CHANGES - len(self._log):
+                if self._log_start - version > min(MOST_MISSED, MOST_CHANGES - len(self._log)):
                     return None
                 missed = await self._source.changed(version)
                 older = [(each.version, each.ticket.tenant, each.ticket_id) for each in missed]
@@ -88,7 +119,7 @@ class OpenTickets:
         self._log.clear()
         self.version = self._log_start = await self._source.version()
 
-    def _apply(self, ticket: BoardTicket) -> bool:
+    def _apply(self, ticket: BoardTicket) -> None:
         self.version = max(self.version, ticket.version)
         tenant = ticket.ticket.tenant
         if len(self._log) == MOST_CHANGES:
@@ -96,9 +127,9 @@ class OpenTickets:
         self._log.append((ticket.version, tenant, ticket.ticket_id))
         tickets = self._tenants.get(tenant)
         if tickets is None:
-            return False
+            return
+        self._changes[ticket.ticket_id] = ticket
         if ticket.is_open:
             tickets[ticket.ticket_id] = ticket
         else:
             tickets.pop(ticket.ticket_id, None)
-        return True

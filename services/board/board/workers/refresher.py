@@ -23,6 +23,7 @@ from board.sources.upstream import MOST_TICKETS, JsonObject, Upstream
 from board.store.stale import (
     SETTLE,
     RefreshedTicket,
+    Staleness,
     StaleTicket,
     claim,
     count_without_key,
@@ -63,6 +64,8 @@ class Refresher:
         """When the first ticket is due whose response was too old, by the monotonic clock."""
         self._measurement = Measurement(metrics.forget_staleness)
         self._without_key: frozenset[str] = frozenset()
+        self.staleness: Staleness | None = None
+        """As `measure` found it last."""
 
     def wake(self) -> None:
         """Call it after a commit that marked tickets."""
@@ -119,6 +122,7 @@ class Refresher:
             async with self._engine.connect() as connection:
                 staleness = await load_staleness(connection, tenants)
                 without_key = await count_without_key(connection, tenants)
+        self.staleness = staleness
         metrics.STALE_TICKETS.set(staleness.tickets)
         metrics.STALE_SECONDS.set(staleness.age.total_seconds())
         metrics.TICKETS_WITHOUT_KEY.set(sum(without_key.values()))

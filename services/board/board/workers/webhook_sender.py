@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.runtime.database.engine import clock_timestamp, is_transient
+from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.tasks import cancel_all
 
 from board import metrics
@@ -23,36 +24,55 @@ from board.domain.webhooks.delivery import (
     after_attempt,
     endpoint_after_attempt,
 )
-from board.handlers.webhooks import WebhookQueue
 from board.sources.webhook_request import SECONDS, WebhookClient
-from board.sources.webhooks_file import read_url
+from board.sources.webhooks_file import WebhooksFile, read_url
 from board.store.webhook_deliveries import claim_ready, finish_attempt
-from board.store.webhook_endpoints import EndpointKey, load_health, lock_health, save_health
+from board.store.webhook_endpoints import EndpointKey, add_endpoints, load_health, lock_health, save_health
 
 log = structlog.get_logger(__name__)
 
 SLOTS: Final = 4
 """Attempts at the same time for one endpoint in one process; one while it fails."""
 LEASE: Final = timedelta(seconds=4 * SECONDS)
-"""An attempt whose process died is repeated after this time."""
 _POLL: Final = 1.0  # seconds
 _GATHER: Final = 0.1  # seconds: a commit is announced just before it is done, and in a burst one claim serves several
 
 
 class WebhookSender:
-    """Sends webhooks. `run` is a task of the service; any number of processes share the queue."""
+    """Sends webhooks. `run` is a task of the service; any number of processes share the queue.
 
-    def __init__(self, engine: AsyncEngine, queue: WebhookQueue, client: WebhookClient, woken: asyncio.Event) -> None:
+    An attempt whose process died is repeated after `lease`.
+    """
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        file: WebhooksFile,
+        clock: TimeSource,
+        client: WebhookClient,
+        *,
+        lease: timedelta = LEASE,
+    ) -> None:
         self._engine = engine
-        self._queue = queue
+        self._file = file
+        self._clock = clock
         self._client = client
-        self._woken = woken
+        self._lease = lease
+        self._woken = asyncio.Event()
         self._running: dict[asyncio.Task[None], EndpointKey] = {}
+
+    def wake(self) -> None:
+        """Check the queue now."""
+        self._woken.set()
+
+    def wake_soon(self) -> None:
+        """Check the queue in a moment."""
+        asyncio.get_running_loop().call_later(_GATHER, self.wake)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until `stopping`, then finish the attempts in progress."""
         stopped = asyncio.create_task(stopping.wait())
-        stopped.add_done_callback(lambda _: self._woken.set())
+        stopped.add_done_callback(lambda _: self.wake())
         try:
             while not stopping.is_set():
                 self._woken.clear()
@@ -64,7 +84,7 @@ class WebhookSender:
             await cancel_all([stopped, *self._running])
 
     async def _start_attempts(self) -> None:
-        endpoints = {(each.tenant, each.id): each for each in self._queue.file.current().webhooks.endpoints}
+        endpoints = {(each.tenant, each.id): each for each in self._file.current().webhooks.endpoints}
         if not endpoints:
             return
         try:
@@ -87,7 +107,7 @@ class WebhookSender:
         if new := endpoints.keys() - health.keys():
             log.info("webhook_endpoints_added", endpoints=sorted(endpoint for _, endpoint in new))
             async with self._engine.begin() as connection:
-                await self._queue.add_endpoints(connection, self._queue.file.current())
+                await add_endpoints(connection, new, self._clock.now())
         in_progress = Counter(self._running.values())
         slots = {
             key: free
@@ -97,7 +117,7 @@ class WebhookSender:
         if not slots:
             return []
         async with self._engine.begin() as connection:
-            return await claim_ready(connection, slots, LEASE)
+            return await claim_ready(connection, slots, self._lease)
 
     async def _rest(self) -> None:
         try:
@@ -129,15 +149,10 @@ class WebhookSender:
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         key = self._running.pop(task)
-        self._woken.set()
+        self.wake()
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its webhook stays claimed until the lease ends.
             log.error("webhook_attempt_failed", endpoint=key[1], error=repr(error), exc_info=error)
-
-
-def wake_soon(woken: asyncio.Event) -> None:
-    """Have the sender check the queue in a moment."""
-    asyncio.get_running_loop().call_later(_GATHER, woken.set)
 
 
 def _slots(endpoint: WebhookEndpoint, health: EndpointHealth, now: datetime) -> int:

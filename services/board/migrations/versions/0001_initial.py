@@ -180,3 +180,25 @@ def _create_webhook_tables() -> None:
         sa.Column("next_offset", sa.BigInteger, nullable=False),
         comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
     )
+    _create_report_mail()
+
+
+def _create_report_mail() -> None:
+    op.create_table(
+        "report_months",
+        sa.Column("tenant", sa.Text, primary_key=True),
+        sa.Column("month", sa.Text, primary_key=True, comment="`2026-05`"),
+        sa.Column("settled_at", INSTANT, nullable=False, comment="business time"),
+        comment=("Months of which no report is left to mail; the first one ended before the board's first start"),
+    )
+    op.create_table(
+        "mailed_reports",
+        sa.Column("report_id", sa.Uuid, primary_key=True),
+        sa.Column("tenant", sa.Text, nullable=False),
+        sa.Column("month", sa.Text, nullable=False),
+        sa.Column("customer", sa.Text, comment="null: all customers in one report"),
+        sa.Column("person", sa.Text, nullable=False),
+        sa.Column("published_at", INSTANT, nullable=False, comment="business time"),
+        sa.UniqueConstraint("tenant", "month", "customer", "person", postgresql_nulls_not_distinct=True),
+        comment="Every report that was published to be mailed, stored with its event; `rebuild` keeps them",
+    )

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from tocsin.business_time import micros
 from tocsin.policy import Rules
@@ -15,9 +16,12 @@ from sla_timer.domain.evaluate import evaluate
 from sla_timer.domain.ticket_evaluation import TicketRecord
 from sla_timer.domain.timeline import Timeline
 from sla_timer.handlers.context import TimerContext
+from sla_timer.store.agenda import oldest_due_at
 from sla_timer.store.clocks import list_outcomes
 from sla_timer.store.tables import OFFSETS
 from sla_timer.store.tickets import load_tickets
+
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +45,19 @@ def terms_in_force(context: TimerContext, *, customer: str | None, at: datetime)
 
 
 async def complete_through(context: TimerContext) -> datetime | None:
-    """The instant up to which every outcome is decided: the lowest watermark, null while a partition has none.
+    """The instant up to which every outcome is decided, null while a partition has no watermark.
 
-    Load it before the outcomes: it must not be newer. Late evidence may still change an outcome.
+    It is the lowest watermark, or just before the earliest deadline below it that the sweep has not stored yet. Load it
+    before the outcomes: it must not be newer. Late evidence may still change an outcome.
     """
     async with context.reader.connect() as connection:
         positions = await OFFSETS.load(connection, TICKETS_TOPIC)
+        oldest = await oldest_due_at(connection)  # after the watermarks, so that nothing below them can be added
     watermarks = [position.accepted_through for position in positions.values()]
     known = [at for at in watermarks if at is not None]
-    return min(known) if known and len(known) == len(watermarks) else None
+    if not known or len(known) < len(watermarks):
+        return None
+    return min(known) if oldest is None else min(*known, oldest - _MOMENT)
 
 
 async def decided_clocks(

@@ -1,14 +1,12 @@
 """The standard JSON body of a webhook, which templates also read. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from tocsin.events import Ticket, Tier
+from tocsin.events import Tier
 from tocsin.instants import render_instant
-from tocsin.links import ticket_page
 
+from board.domain.ticket_links import TicketLinks
 from board.domain.webhooks.occurrence import WebhookOccurrence
 
 _CLOCKS: Final = {"response": "Response", "resolution": "Resolution", "answer": "Answer"}
@@ -20,20 +18,7 @@ _ENDINGS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WebhookLinks:
-    """The pages of a ticket: in the board, if its public URL is known, and in the ticket's own tool by source."""
-
-    public_url: str | None = None
-    ticket_urls: Mapping[str, str] = field(default_factory=dict)
-
-    def of(self, ticket: Ticket) -> dict[str, str | None]:
-        """The URLs in the body."""
-        board = None if self.public_url is None else f"{self.public_url}/tickets/{ticket.ticket_id}"
-        return {"url": ticket_page(self.ticket_urls, ticket), "board_url": board}
-
-
-def standard_body(occurrence: WebhookOccurrence, links: WebhookLinks, *, is_example: bool = False) -> dict[str, Any]:
+def standard_body(occurrence: WebhookOccurrence, links: TicketLinks, *, is_example: bool = False) -> dict[str, Any]:
     """The body: every field is always present, null if the event does not have it (docs/integrations/webhooks.md)."""
     ticket = occurrence.ticket
     upcoming, voids = occurrence.upcoming, occurrence.voids
@@ -55,7 +40,8 @@ def standard_body(occurrence: WebhookOccurrence, links: WebhookLinks, *, is_exam
                 "category": ticket.category,
                 "assignee": None if ticket.assignee is None else ticket.assignee.name,
                 "opened_at": render_instant(ticket.opened_at),
-                **links.of(ticket),
+                "url": links.tool_page(ticket),
+                "board_url": links.board_page(ticket),
             },
             "severity": occurrence.severity,
             "cycle": occurrence.cycle,

@@ -66,7 +66,7 @@ class WebhookOccurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownTicket:
+class AcknowledgedTicket:
     """A ticket of the read model, and the severity that governs."""
 
     ticket: Ticket
@@ -155,7 +155,7 @@ def acknowledged_facts(event: Event) -> Iterator[Fact]:
     return (fact for fact in facts if fact.type is FactType.ACKNOWLEDGED)
 
 
-def acknowledgement_of(fact: Fact, known: KnownTicket) -> WebhookOccurrence:
+def acknowledgement_of(fact: Fact, known: AcknowledgedTicket) -> WebhookOccurrence:
     """The occurrence of an acknowledgement of a ticket."""
     return WebhookOccurrence(
         event="acknowledged",

@@ -10,7 +10,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tocsin.business_time import load_zone
 from tocsin.instants import display_instant
 
-from board.domain.webhooks.body import WebhookLinks, standard_body
+from board.domain.ticket_links import TicketLinks
+from board.domain.webhooks.body import standard_body
 from board.domain.webhooks.config import WebhookEndpoint
 from board.domain.webhooks.occurrence import WebhookOccurrence
 from board.domain.webhooks.samples import sample_occurrences
@@ -56,14 +57,14 @@ class WebhookTemplate:
         """Render every kind of event. Raises WebhookTemplateError."""
         for occurrence in sample_occurrences():
             self.render(standard_body(occurrence, _SAMPLE_LINKS, is_example=True), _UTC)
-            self.render(standard_body(occurrence, WebhookLinks(), is_example=True), _UTC)
+            self.render(standard_body(occurrence, TicketLinks(), is_example=True), _UTC)
 
 
 def render_body(
     endpoint: WebhookEndpoint,
     template: WebhookTemplate | None,
     occurrence: WebhookOccurrence,
-    links: WebhookLinks,
+    links: TicketLinks,
     *,
     is_example: bool = False,
 ) -> str:
@@ -75,7 +76,7 @@ def render_body(
     return _compact(event) if template is None else template.render(event, load_zone(endpoint.zone))
 
 
-def render_standard(occurrence: WebhookOccurrence, links: WebhookLinks) -> str:
+def render_standard(occurrence: WebhookOccurrence, links: TicketLinks) -> str:
     """The standard JSON, whatever the endpoint's format."""
     return _compact(standard_body(occurrence, links))
 
@@ -99,4 +100,4 @@ def _local(instant: str, zone: tzinfo) -> str:
 
 
 _UTC: Final = load_zone("UTC")
-_SAMPLE_LINKS: Final = WebhookLinks("https://sla.example.com", {"psa": "https://psa.example.com/tickets/{external_id}"})
+_SAMPLE_LINKS: Final = TicketLinks("https://sla.example.com", {"psa": "https://psa.example.com/tickets/{external_id}"})
