@@ -152,7 +152,8 @@ function apply() {
   const alarms = [];
   for (const [id, change] of batch) replace(id, change, alarms);
   for (const [name, list] of lists) {
-    document.getElementById(name).querySelector(".empty").hidden = list.children.length > 0;
+    list.hidden = list.children.length === 0;
+    document.getElementById(name).querySelector(".empty").hidden = !list.hidden;
   }
   if (counts !== null) showCounts(counts);
   if (anchor && scrollY > 0) scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
