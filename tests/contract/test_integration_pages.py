@@ -155,4 +155,4 @@ def test_every_link_has_a_target_and_every_provider_a_page() -> None:
     for page in PAGES.glob("*.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
-    assert {page.stem for page in PAGES.glob("*.md")} == {*PROVIDERS, "rest", "email", "README"}
+    assert {page.stem for page in PAGES.glob("*.md")} == {*PROVIDERS, "rest", "email", "webhooks", "README"}

@@ -55,12 +55,12 @@ ALLOWED_BY: Final[Mapping[str, Mapping[str, str]]] = {
         "get /v1/on-call/calendar.ics": TICKETS_READ,
     },
     "board": {
-        "get /v1/at-risk": TICKETS_READ,
-        "get /v1/deadlines.ics": TICKETS_READ,
-        "get /v1/tickets/by-external/{source}/{external_id}": TICKETS_READ,
         "get /v1/webhook-deliveries": TICKETS_READ,
         "get /v1/webhook-deliveries/{delivery_id}": TICKETS_READ,
         "post /v1/webhook-deliveries/{delivery_id}/redeliver": ADMIN,
+        "get /v1/at-risk": TICKETS_READ,
+        "get /v1/deadlines.ics": TICKETS_READ,
+        "get /v1/tickets/by-external/{source}/{external_id}": TICKETS_READ,
     },
 }
 

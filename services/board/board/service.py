@@ -154,7 +154,7 @@ def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) ->
     kept_for = timedelta(days=settings.webhook_retention_days)
     scheduler = runtime.scheduler
     scheduler.every(15, lambda: measure(runtime.reader, file), name="webhook_gauges", timeout=15)
-    scheduler.every(3600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
+    scheduler.every(600, lambda: forget(runtime.side_writer, kept_for), name="webhook_retention", timeout=300)
     return OutgoingWebhooks(file, WebhookQueue(file, runtime.clock, links, sender.wake_soon), sender)
 
 
