@@ -75,7 +75,7 @@ function showTimes(row, now) {
     const left = secondsLeft(clock, now);
     const text = overdue ? `overdue by ${durationWords(now - clock.due)}` : `${leftWords(left)} left`;
     if (clock.text.textContent !== text) clock.text.textContent = text;
-    const used = overdue ? 100 : Math.min(100, Math.round((100 * (clock.target - left)) / clock.target));
+    const used = overdue ? 100 : Math.max(0, Math.min(100, Math.round((100 * (clock.target - left)) / clock.target)));
     if (clock.used.getAttribute("width") !== String(used)) clock.used.setAttribute("width", used);
   }
 }
@@ -289,6 +289,10 @@ setInterval(() => {
   }
 }, 1000);
 setInterval(reorder, isWall ? 15_000 : 60_000);
+// Somebody may have signed out in another tab.
+document.addEventListener("visibilitychange", async () => {
+  if (!document.hidden && (await isSignedOut())) location.reload();
+});
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", ({ persisted }) => persisted && connect());
 for (const row of board.querySelectorAll(".ticket")) observer.observe(row);
