@@ -69,7 +69,9 @@ class ReportWorld:
 async def report_world(make_database: MakeDatabase, folder: Path, clock: TimeSource) -> AsyncIterator[ReportWorld]:
     """The services with the shipped policy and directory at the business time of `clock`."""
     async with timer_world(make_database("sla-timer"), folder, clock) as timer:
-        key = timer.clients["default"].headers["Authorization"].removeprefix("Bearer ")
+        keys = {
+            tenant: client.headers["Authorization"].removeprefix("Bearer ") for tenant, client in timer.clients.items()
+        }
         common: Mapping[str, Any] = {
             "kafka": "127.0.0.1:1",
             "keys": folder / "keys.yaml",
@@ -78,14 +80,14 @@ async def report_world(make_database: MakeDatabase, folder: Path, clock: TimeSou
         made_escalator = escalator.service.build(
             escalator.settings.Settings(database_url=make_database("escalator"), **common), clock
         )
-        upstream_keys: Any = json.dumps({"default": key})  # pydantic parses it, as from the environment
+        upstream_keys: Any = json.dumps(keys)  # pydantic parses it, as from the environment
         settings = board.settings.Settings(database_url=make_database("board"), upstream_keys=upstream_keys, **common)
         transports = {
             "sla-timer": httpx.ASGITransport(timer.service.app),
             "escalator": httpx.ASGITransport(made_escalator.app),
         }
         made_board = board.service.build(settings, clock, transports=transports)
-        headers = {"Authorization": f"Bearer {key}"}
+        headers = {"Authorization": f"Bearer {keys['default']}"}
         transport = httpx.ASGITransport(made_board.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://board", headers=headers) as client:
             yield ReportWorld(timer, made_escalator, made_board, client)

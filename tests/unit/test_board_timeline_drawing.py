@@ -104,6 +104,17 @@ def test_minutes_and_years_fit(minutes: int) -> None:
     assert [label.text for label in drawing.labels if label.css == "now"] == [f"now {time.clock(now)}"]
 
 
+def test_the_working_days_of_years_are_a_few_bars() -> None:
+    teller = ToldStory.of(opened_at=moment("01-05 13:00"), initial_severity=4)
+    teller.receive(numbered_fact(1, "opened", "01-05 13:00", severity=4))
+    teller.receive(numbered_fact(2, "responded", "01-05 13:00"))
+    now = moment("01-05 13:00") + timedelta(days=3 * 365)
+    teller.advance(now)
+    drawing = draw_timeline(teller.story(), PageTime(NEW_YORK, now))
+    assert len(drawing.bars) < 60  # of 1,500 stretches; long weekends stay
+    assert {bar.css for bar in drawing.bars if bar.width > 100} == {"over", "running"}
+
+
 def test_a_night_a_weekend_and_the_time_while_closed_are_breaks() -> None:
     teller = ToldStory.of(opened_at=moment("06-12 19:00"), initial_severity=3)
     teller.receive(numbered_fact(1, "opened", "06-12 19:00", severity=3))

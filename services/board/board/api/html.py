@@ -101,8 +101,10 @@ async def compressed(request: Request, text: str) -> Response:
 
 
 def prefers_html(request: Request) -> bool:
-    """Whether the client is a browser, or names nothing: a client of an API asks for JSON."""
+    """Whether the client is a browser, or names nothing: a client of an API asks for JSON, or for a file with data."""
     accept = request.headers.get("accept", "")
+    if request.url.path.endswith((".csv", ".json")):
+        return False
     return "json" not in accept or "text/html" in accept
 
 

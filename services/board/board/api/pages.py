@@ -8,7 +8,6 @@ from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
-from markupsafe import Markup
 from starlette.responses import Response
 from tocsin.runtime.process.clock import TimeSource
 
@@ -29,12 +28,12 @@ _ROWS_AT_ONCE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class GroupView:
-    """A group with its rendered rows."""
+    """A group with its rows as HTML."""
 
     name: str
     words: str
     hint: str
-    rows: tuple[Markup, ...]
+    rows: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +93,11 @@ class Board:
 
     async def _groups(self, selected: list[tuple[BoardTicket, TicketGroup]], now: datetime) -> tuple[GroupView, ...]:
         ordered = sorted(selected, key=lambda each: (sort_key(each[0], now), each[0].ticket_id))
-        rows: dict[TicketGroup, list[Markup]] = {group: [] for group in GROUP_WORDS}
+        rows: dict[TicketGroup, list[str]] = {group: [] for group in GROUP_WORDS}
         for number, (found, group) in enumerate(ordered):
             if number % _ROWS_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            rows[group].append(Markup(self.rows.render(found, now)))  # rendered with autoescape
+            rows[group].append(self.rows.render(found, now))
         return tuple(GroupView(group, *words, rows=tuple(rows[group])) for group, words in GROUP_WORDS.items())
 
 

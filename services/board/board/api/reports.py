@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
+import structlog
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 from tocsin.characters import Id
@@ -23,6 +24,7 @@ from board.handlers.report_page import ReportLinks, render_report
 from board.handlers.reports import build_report
 from board.sources.upstream import Upstream
 
+log = structlog.get_logger(__name__)
 _POLICY: Final = "default-src 'none'; style-src {}; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 _MONTHS_OFFERED: Final = 24
 
@@ -45,6 +47,7 @@ def router(upstream: Upstream, clock: TimeSource, zone: ZoneInfo) -> APIRouter:
             detail = "There are no numbers of this customer in any month. Check the customer's id."
             raise Problem(404, detail, title="Unknown customer") from error
         except UpstreamError as error:
+            log.warning("report_failed", month=month, error=str(error))
             detail = "sla-timer or the escalator does not respond. Retry."
             raise Problem(503, detail, headers={"Retry-After": "5"}) from error
 

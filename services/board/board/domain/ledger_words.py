@@ -1,6 +1,6 @@
 """The ledger of a clock in plain words: what counted, what did not, and the deadline that follows. Pure.
 
-Every amount that is said to have counted is exact, so the amounts of a clock add up to what sla-timer counted.
+Amounts are in whole seconds. They are rounded so that the amounts of a clock add up to what sla-timer counted.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from typing import Final
 from tocsin.events import Fact, FactType
 
 from board.domain.clock_ledger import ClockAccount, LedgerInterval
-from board.domain.time_words import Moment, PageTime, Words, exact_hours
+from board.domain.time_words import Moment, PageTime, Words, seconds_words
 
 _LEAST_DAYS: Final = 3
 """So many equal working days in a row are one line."""
@@ -26,6 +26,14 @@ class LedgerSentence:
     """A sentence about a stretch of time. `counted` is what the clock counted in it; zero if it did not run."""
 
     words: Words
+    counted: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A sentence whose counted amount is still to be rounded: the timedelta among its words."""
+
+    words: tuple[str | Moment | timedelta, ...]
     counted: timedelta = timedelta(0)
 
 
@@ -63,8 +71,8 @@ class LedgerContext:
 
 
 def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) -> list[LedgerSentence]:
-    """The account of a clock in sentences. The `counted` of all lines add up to `account.counted`."""
-    lines = [LedgerSentence(_start(account, context, time))]
+    """The account of a clock in sentences, whose amounts add up to `account.counted`, in whole seconds."""
+    lines = [_Draft(_start(account, context, time))]
     reasons = _Reasons(context.facts)
     by_run = groupby(account.intervals, key=lambda interval: interval.reason in ("paused", "closed"))
     for excluded, run in by_run:
@@ -75,39 +83,54 @@ def ledger_lines(account: ClockAccount, context: LedgerContext, time: PageTime) 
     listed = sum((line.counted for line in lines), timedelta(0))
     if account.counted != listed:
         rest = account.counted - listed
-        since = time.full(account.listed_to)
-        words: Words = (f"{exact_hours(rest)} counted after ", since, ", in more stretches than are listed here.")
-        lines.append(LedgerSentence(words, rest))
+        since = time.exact(account.listed_to)
+        lines.append(_Draft((rest, " counted after ", since, ", in more stretches than are listed here."), rest))
     lines.append(_total(account, context))
     lines.append(_deadline(account, context, time))
-    return lines
+    return list(_rounded(lines))
+
+
+def _rounded(drafts: Iterable[_Draft]) -> Iterator[LedgerSentence]:
+    """The sentences with amounts in whole seconds: the rounded sum after each, less the one before it."""
+    total = timedelta(0)
+    for draft in drafts:
+        shown = _whole(total + draft.counted) - _whole(total)
+        total += draft.counted
+        if draft.counted and not shown:
+            continue
+        words = (seconds_words(shown) if isinstance(part, timedelta) else part for part in draft.words)
+        yield LedgerSentence(tuple(words), draft.counted)
+
+
+def _whole(duration: timedelta) -> timedelta:
+    return timedelta(seconds=round(duration / timedelta(seconds=1)))
 
 
 def _start(account: ClockAccount, context: LedgerContext, time: PageTime) -> Words:
     measure = "around the clock" if account.measure == "elapsed" else f"in the hours of the calendar {account.measure}"
     target = f". Target: {account.target}, counted {measure}."
     if context.provisional:
-        return ("Opened ", time.full(account.started_at), f"{target} Nobody has responded yet.")
+        return ("Opened ", time.exact(account.started_at), f"{target} Nobody has responded yet.")
     begins = "Counted from the first response, " if account.name == "resolution" else "Opened "
-    return (begins, time.full(account.started_at), target)
+    return (begins, time.exact(account.started_at), target)
 
 
-def _total(account: ClockAccount, context: LedgerContext) -> LedgerSentence:
+def _total(account: ClockAccount, context: LedgerContext) -> _Draft:
     if context.provisional:
-        return LedgerSentence((f"In total {exact_hours(account.counted)} since the opening.",))
+        return _Draft((f"In total {seconds_words(account.counted)} since the opening.",))
     target = timedelta(seconds=account.target_seconds)
-    return LedgerSentence((f"In total {exact_hours(account.counted)} of {exact_hours(target)} used.",))
+    return _Draft((f"In total {seconds_words(account.counted)} of {seconds_words(target)} used.",))
 
 
-def _deadline(account: ClockAccount, context: LedgerContext, time: PageTime) -> LedgerSentence:
+def _deadline(account: ClockAccount, context: LedgerContext, time: PageTime) -> _Draft:
     if account.due_at is None:
-        return LedgerSentence(("Deadline: unknown while the ticket waits for its customer.",))
+        return _Draft(("Deadline: unknown while the ticket waits for its customer.",))
     why = "."
     if account.name == "resolution" and account.due_at == context.starts_at:
         why = ", the start of the work, which is later than the target."
     elif context.provisional:
         why = ", counted from the response deadline. The first response sets the final one."
-    return LedgerSentence(("Deadline: ", time.full(account.due_at), why))
+    return _Draft(("Deadline: ", time.exact(account.due_at), why))
 
 
 class _Reasons:
@@ -129,24 +152,24 @@ _PAUSE_REASONS: Final = {None: _WAITING, "waiting_customer": _WAITING}
 _STOPS: Final = {FactType.PAUSED: "", FactType.RESOLVED: "resolved", FactType.CANCELLED: "cancelled"}
 
 
-def _excluded_line(interval: LedgerInterval, reasons: _Reasons, time: PageTime) -> LedgerSentence:
+def _excluded_line(interval: LedgerInterval, reasons: _Reasons, time: PageTime) -> _Draft:
     verb = "Paused" if interval.reason == "paused" else "Closed"
-    lasted = f"{verb} for {exact_hours(interval.length)}{reasons.words(interval)}, from "
-    return LedgerSentence((lasted, time.full(interval.begin), " to ", _end(interval.begin, interval.end, time), "."))
+    lasted = f"{verb} for {seconds_words(interval.length)}{reasons.words(interval)}, from "
+    return _Draft((lasted, time.exact(interval.begin), " to ", _end(interval.begin, interval.end, time), "."))
 
 
-def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[LedgerSentence]:
+def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[_Draft]:
     """The lines of a stretch without pauses. Around the clock it is one interval, otherwise one line for each day."""
     if all(interval.reason == "counted" for interval in run):
         for interval in run:
             begin, end = interval.begin, interval.end
-            words = (f"{exact_hours(interval.length)} counted, from ", time.full(begin), " to ", _end(begin, end, time))
-            yield LedgerSentence((*words, "."), interval.length)
+            stretch = (time.exact(begin), " to ", _end(begin, end, time), ".")
+            yield _Draft((interval.length, " counted, from ", *stretch), interval.length)
         return
     days = _working_days(run, time)
     if not days:
         begin, end = run[0].begin, run[-1].end
-        yield LedgerSentence(("Outside business hours from ", time.full(begin), " to ", _end(begin, end, time), "."))
+        yield _Draft(("Outside business hours from ", time.exact(begin), " to ", _end(begin, end, time), "."))
         return
     begins_inside, ends_inside = run[0].reason == "counted", run[-1].reason == "counted"
     groups = _equal_days(days, time)
@@ -185,40 +208,39 @@ def _equal_days(days: Sequence[_WorkingDay], time: PageTime) -> list[list[_Worki
     return groups
 
 
-def _day_line(day: _WorkingDay, *, until_closing: bool, time: PageTime) -> LedgerSentence:
+def _day_line(day: _WorkingDay, *, until_closing: bool, time: PageTime) -> _Draft:
     if until_closing:
-        words: Words = (f"{exact_hours(day.counted)} counted until closing at ", time.clock(day.end), ".")
-        return LedgerSentence(words, day.counted)
-    named = f"{exact_hours(day.counted)} counted on {time.date_words(day.day)} ("
-    return LedgerSentence((named, time.clock(day.begin), " to ", _end(day.begin, day.end, time), ")."), day.counted)
+        return _Draft((day.counted, " counted until closing at ", time.clock(day.end), "."), day.counted)
+    hours = (time.clock(day.begin), " to ", _end(day.begin, day.end, time), ").")
+    return _Draft((day.counted, f" counted on {time.date_words(day.day)} (", *hours), day.counted)
 
 
-def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> LedgerSentence:
+def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> _Draft:
     """One line for equal working days, with the weekdays between them that did not count."""
     each = group[0].counted
     total = each * len(group)
     first, last = time.date_words(group[0].day), time.date_words(group[-1].day)
-    words = f"{len(group)} working days of {exact_hours(each)} ({exact_hours(total)} counted), {first} to {last}."
+    words = f" counted), {first} to {last}."
     gaps = [days_between(before.day, after.day) for before, after in pairwise(group)]
     weekdays = [day for gap in gaps for day in gap if day.weekday() < _SATURDAY]
     if weekdays:
         shown = ", ".join(time.date_words(day) for day in weekdays[:_MOST_DAYS_OFF])
         more = f" and {len(weekdays) - _MOST_DAYS_OFF} more days" if len(weekdays) > _MOST_DAYS_OFF else ""
         words += f" In between, {shown}{more} did not count."
-    return LedgerSentence((words,), total)
+    return _Draft((f"{len(group)} working days of {seconds_words(each)} (", total, words), total)
 
 
-def _days_off(before: date, after: date, time: PageTime) -> Iterator[LedgerSentence]:
+def _days_off(before: date, after: date, time: PageTime) -> Iterator[_Draft]:
     """What is said of the whole days between two working days."""
     off = days_between(before, after)
     if not off:
         return
     if [day.weekday() for day in off] == [5, 6]:
-        yield LedgerSentence(("The weekend did not count.",))
+        yield _Draft(("The weekend did not count.",))
     elif len(off) <= 2:
-        yield LedgerSentence((f"{' and '.join(time.date_words(day) for day in off)} did not count.",))
+        yield _Draft((f"{' and '.join(time.date_words(day) for day in off)} did not count.",))
     else:
-        yield LedgerSentence((f"{time.date_words(off[0])} to {time.date_words(off[-1])} did not count.",))
+        yield _Draft((f"{time.date_words(off[0])} to {time.date_words(off[-1])} did not count.",))
 
 
 def days_between(before: date, after: date) -> list[date]:
@@ -229,4 +251,4 @@ def days_between(before: date, after: date) -> list[date]:
 def _end(begin: datetime, end: datetime, time: PageTime) -> Moment:
     """The end of a stretch: its time alone on the day of its beginning."""
     is_same_day = time.local(begin).date() == time.local(end).date()
-    return time.clock(end) if is_same_day else time.full(end)
+    return time.clock(end) if is_same_day else time.exact(end)

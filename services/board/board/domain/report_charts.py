@@ -43,8 +43,10 @@ def share_bar(part: int, whole: int) -> int:
 
 
 def heat_steps(counts: Sequence[Sequence[int]]) -> tuple[tuple[int, ...], ...]:
-    """The shade of each count: 0 for zero, otherwise 1 to HEAT_STEPS by its share of the highest."""
-    highest = max((count for row in counts for count in row), default=0)
+    """The shade of each count: 0 for zero, otherwise 1 to HEAT_STEPS by its share of the highest, which is at least
+    HEAT_STEPS here: a single ticket is no peak.
+    """
+    highest = max(HEAT_STEPS, *(count for row in counts for count in row))
     return tuple(tuple(-(-count * HEAT_STEPS // highest) if count else 0 for count in row) for row in counts)
 
 

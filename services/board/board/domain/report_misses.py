@@ -23,7 +23,7 @@ _REASONS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerLine:
+class MissLedgerLine:
     """A stretch of a clock's time in a report."""
 
     begin: datetime
@@ -59,7 +59,7 @@ class Miss:
     unconfirmed: bool
     reason: str
     account: str
-    ledger: tuple[LedgerLine, ...]
+    ledger: tuple[MissLedgerLine, ...]
     ledger_lines: int
     ledger_truncated: bool
 
@@ -154,9 +154,9 @@ def _miss_words(clock: ReportedClock, missed: str, zone: ZoneInfo) -> str:
     return f"{undone} by {missed}. A later change moved the deadline to {due}; the miss stays."
 
 
-def _ledger_lines(account: ReportedAccount) -> list[LedgerLine]:
+def _ledger_lines(account: ReportedAccount) -> list[MissLedgerLine]:
     """The intervals as lines. Counted days with the nights between them are one line, so that years stay readable."""
-    lines: list[LedgerLine] = []
+    lines: list[MissLedgerLine] = []
     for part in _runs(account.intervals):
         counted = sum((one.length for one in part if one.reason == "counted"), timedelta(0))
         outside = sum((one.length for one in part if one.reason == "outside business hours"), timedelta(0))
@@ -171,7 +171,7 @@ def _ledger_lines(account: ReportedAccount) -> list[LedgerLine]:
             seconds = counted.total_seconds()
         else:
             words, seconds = _NOT_COUNTED.format(_REASONS["outside business hours"]), outside.total_seconds()
-        lines.append(LedgerLine(first.begin, part[-1].end, seconds, words))
+        lines.append(MissLedgerLine(first.begin, part[-1].end, seconds, words))
     return lines
 
 

@@ -83,17 +83,20 @@ class PageTime:
     def instant(self, at: datetime) -> Moment:
         """`16:00` today, `yesterday 16:00`, `tomorrow 16:00`, otherwise `Friday 5 June 16:00`."""
         day = self._near_day(at)
-        return Moment(at, f"{f'{self.day(at)} ' if day is None else day}{self.clock(at)}")
+        return Moment(at, f"{f'{self.day(at)} ' if day is None else day}{self.minute(at)}")
 
     def when(self, at: datetime) -> Moment:
-        """`at 16:00` today, `yesterday at 16:00`, otherwise `on Friday 5 June at 16:00`; without seconds."""
-        minute = at.replace(second=0, microsecond=0)
+        """`at 16:00` today, `yesterday at 16:00`, otherwise `on Friday 5 June at 16:00`."""
         day = self._near_day(at)
         named = f"on {self.day(at)} " if day is None else day
-        return Moment(at, f"{named}at {self.clock(minute)}")
+        return Moment(at, f"{named}at {self.minute(at)}")
 
     def full(self, at: datetime) -> Moment:
         """`Friday 5 June 16:00`, whatever day it is now."""
+        return Moment(at, f"{self.day(at)} {self.minute(at)}")
+
+    def exact(self, at: datetime) -> Moment:
+        """`Friday 5 June 16:00:30`: as `full`, with seconds unless they are zero."""
         return Moment(at, f"{self.day(at)} {self.clock(at)}")
 
     def since(self, at: datetime) -> str:
@@ -136,12 +139,11 @@ def hours_words(duration: timedelta) -> str:
     return " ".join(f"{count} {unit}" for count, unit in units if count)
 
 
-def exact_hours(duration: timedelta) -> str:
-    """`36 h 5 min 30 s`, `0.5 s`: nothing is rounded, and hours are not made days, whose length differs."""
-    seconds, micros = divmod(duration // timedelta(microseconds=1), 1_000_000)
-    rest = f"{seconds % 60}.{micros:06}".rstrip("0") if micros else str(seconds % 60)
-    units = ((str(seconds // 3600), "h"), (str(seconds // 60 % 60), "min"), (rest, "s"))
-    return " ".join(f"{count} {unit}" for count, unit in units if count != "0") or "0 h"
+def seconds_words(duration: timedelta) -> str:
+    """`36 h 5 min 30 s`, in whole seconds. Hours are not made days, because a working day is not 24 h."""
+    seconds = round(duration / timedelta(seconds=1))
+    units = ((seconds // 3600, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s"))
+    return " ".join(f"{count} {unit}" for count, unit in units if count) or "0 s"
 
 
 def _is_repeated(local: datetime) -> bool:

@@ -16,7 +16,7 @@ from board.domain.timeline_lanes import BarKind, LaneMark, TimelineLane, timelin
 
 WIDTH: Final = 960.0
 NAMES_WIDTH: Final = 92.0
-_CHARACTER: Final = 6.7
+_CHARACTER: Final = 7.5
 """The estimated width of a character of a label, at 11 px."""
 _GAP: Final = 6.0
 _MARK: Final = 14.0
@@ -29,6 +29,9 @@ _BAR_HEIGHT: Final = 12.0
 _LABEL_ROWS: Final = (12.0, 26.0)
 """The baselines of the labels of facts, below the top of their lane."""
 _COUNTING: Final = frozenset({BarKind.USED, BarKind.OVER, BarKind.LEFT, BarKind.HELD})
+_MERGED: Final = frozenset({BarKind.USED, BarKind.OVER, BarKind.LEFT})
+_THIN: Final = 3.0
+_SEVERAL: Final = "counted in business hours; the ledger has each day"
 _IMPORTANCE: Final = (
     *("breached", "mail-failed", "exhausted", "mail-waiting", "warned", "due", "met", "cancelled", "step"),
     *("mail", "acknowledged", "fact", "mail-cancelled"),
@@ -122,7 +125,7 @@ def draw_timeline(story: TicketStory, time: PageTime, width: float = WIDTH) -> T
     tops = list(_tops(lanes))
     bottom = tops[-1] + _LANE_HEIGHTS[lanes[-1].kind]
     rules = [*_grid(scale, time, bottom), *_lane_rules(tops, width)]
-    bars = [bar for lane, top in zip(lanes, tops, strict=True) for bar in _bars(lane, top, scale)]
+    bars = [bar for lane, top in zip(lanes, tops, strict=True) for bar in _merged(_bars(lane, top, scale))]
     marks = [
         mark
         for number, (lane, top) in enumerate(zip(lanes, tops, strict=True))
@@ -135,7 +138,7 @@ def draw_timeline(story: TicketStory, time: PageTime, width: float = WIDTH) -> T
     ]
     if story.ticket.is_open and scale.begin <= time.now <= scale.end:
         rules.append(DrawnRule(scale.x(time.now), _AXIS - 4, scale.x(time.now), bottom, "now"))
-        labels.append(_foot_label(scale.x(time.now), bottom, f"now {time.clock(time.now)}", "now", scale))
+        labels.append(_foot_label(scale.x(time.now), bottom, f"now {time.minute(time.now)}", "now", scale))
     labels += _break_labels(scale, bottom, [label for label in labels if label.row == "foot"])
     return TimelineDrawing(
         width=width,
@@ -189,6 +192,28 @@ def _bars(lane: TimelineLane, top: float, scale: TimeScale) -> Iterator[DrawnBar
             continue
         height = _BAR_HEIGHTS.get(bar.kind, _BAR_HEIGHT)
         yield DrawnBar(left, middle - height / 2, max(right - left, 0.5), height, bar.kind, bar.title)
+
+
+def _merged(bars: Iterable[DrawnBar]) -> list[DrawnBar]:
+    """Without the days of a clock that ran for months: neighbours too thin to be told apart are one bar that counts."""
+    merged: list[DrawnBar] = []
+    was_thin = False
+    for bar in bars:
+        is_thin = bar.width < _THIN
+        last = merged[-1] if merged else None
+        if last is not None and is_thin and was_thin and _is_one_clock(last, bar):
+            counts = last.css if bar.css == BarKind.IDLE else bar.css
+            merged[-1] = replace(last, width=bar.x + bar.width - last.x, css=counts, title=_SEVERAL)
+        else:
+            merged.append(bar)
+        was_thin = is_thin
+    return merged
+
+
+def _is_one_clock(first: DrawnBar, second: DrawnBar) -> bool:
+    """Whether both follow each other, and are time that counts and time in between."""
+    kinds = {first.css, second.css} - {BarKind.IDLE}
+    return first.y == second.y and len(kinds) <= 1 and kinds <= _MERGED and second.x - first.x - first.width < 1
 
 
 def _marks(lane: TimelineLane, number: int, middle: float, scale: TimeScale) -> list[DrawnMark]:
@@ -294,7 +319,7 @@ def _due_labels(
         if lane.due_at is None:
             continue
         is_beyond = lane.due_at > scale.end
-        text = f"due {time.short_day(lane.due_at)} {time.clock(lane.due_at)}{' →' if is_beyond else ''}"
+        text = f"due {time.short_day(lane.due_at)} {time.minute(lane.due_at)}{' →' if is_beyond else ''}"
         label = _label(scale.x(lane.due_at) - text_width(text) / 2, top + 14.0, text, "due-label", f"due {number}")
         yield _shifted(label, scale)
 

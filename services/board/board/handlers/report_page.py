@@ -106,8 +106,13 @@ def _template() -> Any:
     return environment.get_template("report.html.j2")
 
 
+def _unbroken_percent(percent: float | None) -> str:
+    """The percentage, in which no line breaks before the sign."""
+    return percent_words(percent).replace(" %", "\N{NO-BREAK SPACE}%")
+
+
 _GLOBALS: Final[dict[str, Any]] = {
-    "percent": percent_words,
+    "percent": _unbroken_percent,
     "duration": duration_words,
     "count": count_words,
     "columns": distribution_columns,
