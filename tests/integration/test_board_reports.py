@@ -201,6 +201,17 @@ async def test_the_list_of_reports_leads_to_the_chosen_one(world: ReportWorld) -
     assert everyone.headers["location"] == "/reports/2013-05"
 
 
+async def test_a_month_of_several_pages_is_counted_whole(world: ReportWorld) -> None:
+    tickets = 260  # two outcomes each; a page has 500
+    facts = [fact_at(1, "opened", "2013-05-06T14:00:00Z", severity=1), fact_at(2, "responded", "2013-05-06T14:10:00Z")]
+    await world.timer.receive(*(event for number in range(tickets) for event in events(f"SR-{number}", facts)))
+    await world.timer.advance(NOW)
+    await world.escalate()
+    report = await world.report("2013-05")
+    assert (report.current.total("response").met, len(report.misses)) == (tickets, tickets)
+    assert report.current.escalated_tickets == report.current.tiers[-1].highest == tickets
+
+
 async def test_a_late_fact_moves_a_miss_out_of_the_report_and_is_said(world: ReportWorld) -> None:
     await add_month(world)
     late = fact_at(3, "resolved", "2013-05-07T10:00:00Z").model_copy(update={"received_at": NOW})
