@@ -115,6 +115,6 @@ async def board_page(
             assert signed_in.ok, await signed_in.text()
         page = BoardPage(await context.new_page(), url)
         yield page
-        assert page.faults == []
+        assert page.faults == [], "\n".join(page.faults)
     finally:
         await context.close()

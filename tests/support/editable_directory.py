@@ -39,6 +39,12 @@ class EditableDirectory:
         self._save()
         return email
 
+    def send_reports(self, *persons: str, customer: str | None = None) -> None:
+        """These people get the monthly report about the customer, or about all."""
+        about = {"customer": customer} if customer is not None else {}
+        self._content.setdefault("reports", []).append({**about, "to": persons})
+        self._save()
+
     def email(self, person: str) -> str:
         """The person's mail address."""
         address: str = self._content["people"][person]["email"]

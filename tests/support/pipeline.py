@@ -8,7 +8,8 @@ from typing import Any, Final, Self
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, PARTITIONS, TICKETS_TOPIC
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, PARTITIONS, TICKETS_TOPIC, TOPICS
+from tocsin_local.services import BOARD
 
 from support.polling import eventually
 
@@ -22,6 +23,7 @@ _OUTBOX = "SELECT count(*) FROM outbox"
 _BEHIND_WATERMARK = f"SELECT {PARTITIONS} - count(*) FROM offsets WHERE topic = :topic AND accepted_through >= :through"
 _DUE = "SELECT count(*) FROM agenda WHERE next_at <= :through"
 _UNSENT = "SELECT count(*) FROM deliveries WHERE state IN ('queued', 'held', 'claimed', 'in_data', 'deferred')"
+_OUTDATED = "SELECT count(*) FROM tickets WHERE stale_at IS NOT NULL"
 _OFFSETS = "SELECT partition, next_offset FROM offsets WHERE topic = :topic"
 
 
@@ -50,7 +52,7 @@ class Pipeline:
 
     async def wait_idle(self, through: datetime) -> None:
         """Returns when everything that intake has received, and everything due up to `through`, has been published,
-        handled and mailed.
+        handled and mailed, and is on the board where it runs.
 
         The stages are waited for in the direction of the data, so a later stage cannot miss what an earlier one has
         passed on. Raises AssertionError if a stage takes longer than a minute.
@@ -67,6 +69,10 @@ class Pipeline:
         await self._caught_up("notifier", ESCALATIONS_TOPIC)
         await self._rows_gone("notifier", _UNSENT, "unsent deliveries")
         await self._rows_gone("notifier", _OUTBOX, "events in the outbox of notifier")
+        if BOARD in self._engines:
+            for topic in TOPICS:
+                await self._caught_up(BOARD, topic)
+            await self._rows_gone(BOARD, _OUTDATED, "tickets with old clocks on the board")
 
     async def _rows_gone(self, service: str, query: str, what: str, **values: Any) -> None:
         async def count() -> int:

@@ -79,7 +79,7 @@ def test_a_person_at_3_a_m_knows_what_happened_and_what_comes_next() -> None:
             "06-09 20:30",
             "Nobody has responded. The provisional resolution deadline passed at 09:00 (7 h 30 min ago). Response is "
             "overdue since yesterday 09:00 (1 d 7 h).",
-            "All tiers have been notified: nobody else will be mailed. Decide together who resolves it.",
+            "No tier is left to notify: nobody else will be mailed. Decide together who resolves it.",
         ),
         (
             [
@@ -90,6 +90,16 @@ def test_a_person_at_3_a_m_knows_what_happened_and_what_comes_next() -> None:
             "06-08 20:00",
             "Waiting for the customer: resolution is paused with 23 h left.",
             "",
+        ),
+        (
+            [
+                numbered_fact(1, "opened", "06-08 12:00", severity=1),
+                numbered_fact(2, "responded", "06-08 12:10"),
+                numbered_fact(3, "paused", "06-09 12:30"),
+            ],
+            "06-09 14:00",
+            "Resolution is overdue since 08:10 (1 h 50 min).",
+            "The next step of the escalation is not known while the ticket waits for its customer.",
         ),
         (
             [
@@ -112,6 +122,14 @@ def test_a_person_at_3_a_m_knows_what_happened_and_what_comes_next() -> None:
 def test_the_headline_of(facts: list[Fact], until: str, now: str, following: str) -> None:
     found = headline(told(*facts, until=until, initial_severity=facts[0].severity))
     assert (said(found.now), said(found.following)) == (now, following)
+
+
+def test_a_step_that_is_due_and_has_not_arrived_is_not_said_to_lie_ahead() -> None:
+    story = late_resolution("06-09 06:20").story()
+    found = ticket_headline(story, PageTime(NEW_YORK, moment("06-09 07:15")))
+    assert said(found.following) == (
+        "Next: tier 2 (Senior IT Operations Manager) was due at 03:10. That it was notified has not arrived here yet."
+    )
 
 
 def test_an_acknowledgement_and_a_failed_mail_are_in_the_headline() -> None:

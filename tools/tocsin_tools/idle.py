@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Final
 
-from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin_local.services import BOARD
 
 from tocsin_tools.client import StackClient
@@ -14,6 +13,7 @@ SERVICES: Final = ("intake", "sla-timer", "escalator", "notifier")
 OPEN_STATES: Final = ("queued", "held", "claimed", "in_data", "deferred")
 GAUGE_SECONDS: Final = 6.0
 """The services measure the gauges that are read here every 5 s or more often: in 6 s each has been measured anew."""
+TOPIC_WITH_WATERMARKS: Final = "tocsin.tickets.v1"
 WATERMARK_LAG: Final = 20
 """The largest lag that watermarks alone make in a partition of the tickets topic, twice over: the board stores theirs
 once a second.
@@ -70,7 +70,7 @@ async def _busy_board(client: StackClient) -> list[str]:
     """What the board has still to read: records, or the clocks and ladders of tickets."""
     metrics, found = await client.metrics(BOARD), []
     for topic, lag in (await client.lags(BOARD)).items():
-        if not lag <= (WATERMARK_LAG if topic == TICKETS_TOPIC else 0):
+        if not lag <= (WATERMARK_LAG if topic == TOPIC_WITH_WATERMARKS else 0):
             found.append(f"board is {lag:.0f} records behind on {topic}")
     if (stale := max(metrics["sla_board_stale_tickets"])) != 0:
         found.append(f"board shows old clocks of {stale:.0f} tickets")

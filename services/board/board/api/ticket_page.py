@@ -16,8 +16,10 @@ from board.api.access import CurrentViewer
 from board.api.html import html_response, render
 from board.api.page_route import page_router
 from board.domain.ticket_links import TicketLinks
+from board.domain.ticket_story import TicketStory
 from board.domain.ticket_view import ticket_view
 from board.domain.time_words import PageTime
+from board.domain.viewer import Viewer
 from board.errors import TicketNotOnBoardError
 from board.handlers.ticket_page import TicketPages
 
@@ -41,8 +43,7 @@ def router(
         except TicketNotOnBoardError:
             raise _UNKNOWN from None
         time = PageTime(zone, clock.now())
-        view = await asyncio.to_thread(ticket_view, story, time, links.tool_page(story.ticket.ticket))
-        return html_response(render("ticket.html.j2", viewer=viewer, section=None, view=view))
+        return html_response(await asyncio.to_thread(_render, story, time, viewer, links))
 
     return routes
 
@@ -53,3 +54,8 @@ def _id(text: str) -> UUID:
         return parse_uuid(text)
     except ValueError:
         raise _UNKNOWN from None
+
+
+def _render(story: TicketStory, time: PageTime, viewer: Viewer, links: TicketLinks) -> str:
+    view = ticket_view(story, time, links.tool_page(story.ticket.ticket))
+    return render("ticket.html.j2", viewer=viewer, section=None, view=view)

@@ -8,7 +8,7 @@ from typing import Final
 from tocsin.events import DeliveryEvent, FactType
 from tocsin.lifecycle import in_order
 
-from board.domain.board_ticket import BoardClock, BoardStep, ClockState, TicketGroup
+from board.domain.board_ticket import BoardClock, BoardStep, ClockState, OpenState, TicketGroup, UpcomingTier
 from board.domain.ticket_story import TicketStory
 from board.domain.time_words import PageTime, Words, duration_words, hours_words
 
@@ -149,22 +149,26 @@ def _best(mails: list[DeliveryEvent]) -> DeliveryEvent:
 
 def _following(story: TicketStory, time: PageTime) -> Iterator[Words]:
     ladder = story.ticket.ladder
-    if ladder is not None and ladder.ended_at is None:
-        if ladder.next is not None and ladder.next.tier is not None:
-            role = story.title(ladder.next.role) if ladder.next.role else ""
-            named = f"tier {ladder.next.tier}{f' ({role})' if role else ''} "
-            held = " Escalation is held until then." if ladder.state == "held" else ""
-            yield (f"Next: {named}", time.when(ladder.next.at), f" ({time.since(ladder.next.at)}).{held}")
-            return
-        if ladder.exhausted_at is not None:
-            yield ("All tiers have been notified: nobody else will be mailed. Decide together who resolves it.",)
-            return
-        if ladder.next is not None:
-            yield ("Next: the escalation is exhausted ", time.when(ladder.next.at), ". No higher tier is left.")
-            return
-        yield ("Next: unknown while the clock is paused.",)
-        return
-    yield from _next_of_clocks(story, time)
+    if ladder is None or ladder.ended_at is not None:
+        yield from _next_of_clocks(story, time)
+    elif ladder.exhausted_at is not None:
+        yield ("No tier is left to notify: nobody else will be mailed. Decide together who resolves it.",)
+    elif ladder.next is None:
+        why = "while the ticket waits for its customer" if story.ticket.state is OpenState.PAUSED else "yet"
+        yield (f"The next step of the escalation is not known {why}.",)
+    else:
+        yield _next_step(ladder.next, story, time, is_held=ladder.state == "held")
+
+
+def _next_step(upcoming: UpcomingTier, story: TicketStory, time: PageTime, *, is_held: bool) -> Words:
+    if upcoming.tier is None:
+        return ("Next: the escalation is exhausted ", time.when(upcoming.at), ". No higher tier is left.")
+    role = f" ({story.title(upcoming.role)})" if upcoming.role else ""
+    if upcoming.at < time.now:
+        late = ". That it was notified has not arrived here yet."
+        return (f"Next: tier {upcoming.tier}{role} was due ", time.when(upcoming.at), late)
+    held = " Escalation is held until then." if is_held else ""
+    return (f"Next: tier {upcoming.tier}{role} ", time.when(upcoming.at), f" ({time.since(upcoming.at)}).{held}")
 
 
 def _next_of_clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:

@@ -1,7 +1,9 @@
 """Loads everything that a ticket's page shows."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -16,6 +18,9 @@ from board.domain.ticket_story import TicketStory
 from board.errors import UpstreamError
 from board.sources.upstream import Upstream
 from board.store import history, tickets
+
+_PATIENCE_SECONDS: Final = 3
+"""A page does not wait longer for sla-timer: everything else on it is stored here."""
 
 log = structlog.get_logger(__name__)
 
@@ -48,10 +53,11 @@ class TicketPages:
 
     async def _ledger(self, tenant: str, ticket_id: UUID) -> TicketLedger | None:
         try:
-            return TicketLedger.model_validate(await self.upstream.ticket_clocks(tenant, ticket_id))
-        except (UpstreamError, ValidationError) as error:
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                return TicketLedger.model_validate(await self.upstream.ticket_clocks(tenant, ticket_id))
+        except (UpstreamError, ValidationError, TimeoutError) as error:
             metrics.LEDGERS_MISSING.inc()
-            log.warning("ledger_missing", ticket_id=str(ticket_id), error=str(error))
+            log.warning("ledger_missing", ticket_id=str(ticket_id), error=repr(error))
             return None
 
 

@@ -75,7 +75,7 @@ function showTimes(row, now) {
     const left = secondsLeft(clock, now);
     const text = overdue ? `overdue by ${durationWords(now - clock.due)}` : `${leftWords(left)} left`;
     if (clock.text.textContent !== text) clock.text.textContent = text;
-    const used = overdue ? 100 : Math.min(100, Math.round((100 * (clock.target - left)) / clock.target));
+    const used = overdue ? 100 : Math.max(0, Math.min(100, Math.round((100 * (clock.target - left)) / clock.target)));
     if (clock.used.getAttribute("width") !== String(used)) clock.used.setAttribute("width", used);
   }
 }
