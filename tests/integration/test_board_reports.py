@@ -22,6 +22,7 @@ from support.report_world import ReportWorld, report_world
 from support.servers import MakeDatabase
 from support.timer_world import events
 from tocsin.events import Fact, TicketChanged
+from tocsin.events import ticket_id as id_of
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -145,6 +146,9 @@ async def test_the_links_of_a_page_lead_to_reports(world: ReportWorld) -> None:
         "/reports",
         *(f"/reports/{name}?customer=zeta" for name in ("2013-04", "2013-06", "2013-05.csv", "2013-05.json")),
     ]
+    whole = (await world.get("/reports/2013-05")).text
+    [ticket, again] = re.findall(r'<h3><a href="(/tickets/[^"]+)">SR-1</a>', whole)
+    assert ticket == again == f"/tickets/{id_of('default', 'tests', 'SR-1')}"
     for link in links:
         assert (await world.client.get(link)).status_code == httpx.codes.OK, link
 

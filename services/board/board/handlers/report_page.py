@@ -59,7 +59,7 @@ def render_report(report: Report, links: ReportLinks | None) -> RenderedReport:
         remarks=remark_sentences(report.current.remarks),
         instant=lambda at: instant_words(at, zone),
         change=_change,
-        before=_level_before(report),
+        before=_levels_before(report),
     )
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return RenderedReport(str(text), f"'sha256-{digest}'")
@@ -73,7 +73,7 @@ def _change(now: ServiceLevel, before: ServiceLevel) -> str:
     return f"{points:+g} points" if points else "the same"
 
 
-def _level_before(report: Report) -> dict[tuple[str, int | None], ServiceLevel]:
+def _levels_before(report: Report) -> dict[tuple[str, int | None], ServiceLevel]:
     return {(level.clock, level.severity): level for level in report.previous.levels}
 
 
