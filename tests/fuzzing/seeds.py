@@ -1,6 +1,6 @@
 """Data for Schemathesis: each service's own handlers and calls fill its database."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -200,7 +200,7 @@ def _own_id(ticket: Ticket) -> dict[str, str]:
 
 
 async def seed_board(url: str, folder: Path) -> Known:
-    """Open tickets, also with a ladder, one of them closed, and deliveries."""
+    """Open tickets, also with a ladder, one of them closed, and outgoing webhooks."""
     service = build_service("board", url, folder)
     now = service.runtime.clock.now()
     rows = []
@@ -214,9 +214,31 @@ async def seed_board(url: str, folder: Path) -> Known:
     database = service.runtime.writer
     async with database.begin() as connection:
         await bulk.insert(connection, board.store.tables.TICKETS, rows)
+        await bulk.insert(connection, board.store.tables.WEBHOOKS, list(_webhooks(rows[0]["ticket_id"])))
     await _add_dead_letters(database, board.store.tables.DEAD_LETTERS, ESCALATIONS_TOPIC, TICKETS_TOPIC)
     await service.runtime.dispose()
     return {"tickets": [{"source": row["source"], "external_id": row["external_id"]} for row in rows]}
+
+
+def _webhooks(ticket_id: UUID) -> Iterator[Mapping[str, Any]]:
+    """Outgoing webhooks, most of which can be sent again."""
+    for number in range(1, MAILS + 1):
+        is_waiting = number % 16 == 0
+        yield {
+            "delivery_id": UUID(int=number),
+            "tenant": "default",
+            "endpoint": "psa",
+            "ticket_id": ticket_id,
+            "event_id": UUID(int=number),
+            "event": "breached",
+            "at": LONG_AGO,
+            "body": "{}",
+            "state": "waiting" if is_waiting else ("delivered", "failed")[number % 2],
+            "queued_at": LONG_AGO,
+            "give_up_at": NEVER,
+            "ready_at": NEVER if is_waiting else None,
+            "finished_at": None if is_waiting else LONG_AGO,
+        }
 
 
 LADDER: Final = LadderResponse.model_json_schema()["examples"][0]

@@ -53,6 +53,7 @@ class BoardPages:
     key: str
     stale: StaleSign
     clock_file: Path
+    directory_file: Path
 
     def set_clock(self, at: datetime) -> None:
         """Stop business time at this instant, which is not before the current one."""
@@ -88,8 +89,11 @@ async def board_pages(
     clock_file.write_text(f"{(datetime.now(UTC) - timedelta(days=1)).isoformat()} {NOW.isoformat()} 0\n")
     clock, ring, source, stale = FileClock(clock_file), KeyRing(keys), MemoryTickets(), StaleSign()
     tickets = OpenTickets(source)
-    rows = BoardRows(ZONE, DirectoryFile(POLICIES / "directory.yaml").current)
-    updates = LiveUpdates(tickets, clock, rows.render, stale.why_stale)
+    directory_file = folder / "directory.yaml"
+    directory_file.write_bytes((POLICIES / "directory.yaml").read_bytes())
+    directory = DirectoryFile(directory_file)
+    rows = BoardRows(ZONE, directory.current)
+    updates = LiveUpdates(tickets, clock, rows.render, stale.why_stale, directory.current)
     first_page = pages.Board(tickets=tickets, rows=rows, clock=clock, zone=ZONE, problem=stale.why_stale)
     limits = {"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES}
     app = create_app("board", "", ring, {}, body_limits=limits, free_form=("/login", "/logout"))
@@ -102,7 +106,7 @@ async def board_pages(
     headers = {"Authorization": f"Bearer {key}"}
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client:
-        yield BoardPages(app, client, source, tickets, updates, keys, key, stale, clock_file)
+        yield BoardPages(app, client, source, tickets, updates, keys, key, stale, clock_file, directory_file)
 
 
 def add_key_to(path: Path, tenant: str, scopes: tuple[str, ...]) -> str:

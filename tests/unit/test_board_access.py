@@ -247,6 +247,16 @@ async def test_a_proxy_may_have_its_ipv4_address_inside_an_ipv6_one(board: Board
         assert await tickets(browser, **{"X-Forwarded-User": "grace", "X-Forwarded-Groups": "desk-north"}) == {"SR-1"}
 
 
+async def test_a_token_that_a_trusted_proxy_adds_is_not_taken_for_a_key(board: BoardPages) -> None:
+    headers = {
+        "X-Forwarded-User": "grace",
+        "X-Forwarded-Groups": "desk-north",
+        "Authorization": "Bearer eyJhbGciOi.x.y",
+    }
+    async with board.browser(PROXY) as browser:
+        assert await tickets(browser, **headers) == {"SR-1"}
+
+
 async def test_a_second_user_header_is_refused(board: BoardPages) -> None:
     headers = [("X-Forwarded-User", "mallory"), ("X-Forwarded-User", "grace"), ("X-Forwarded-Groups", "desk-north")]
     async with board.browser(PROXY) as browser:

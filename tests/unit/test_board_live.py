@@ -22,7 +22,7 @@ from board.workers.open_tickets import MOST_MISSED, OpenTickets
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.board_pages import BoardPages, board_pages
-from support.board_tickets import HOUR, MINUTE, NOW, MemoryTickets, board_clock, board_ticket, made_board
+from support.board_tickets import HOUR, MINUTE, NOW, MemoryTickets, board_clock, board_ladder, board_ticket, made_board
 from support.metrics import counter_value
 from support.search_budget import tries
 from tocsin.runtime.process.clock import BusinessClock
@@ -147,9 +147,13 @@ async def test_a_page_that_was_away_gets_what_it_has_missed(board: BoardPages) -
         assert str(third.ticket_id) not in page.rows
 
 
+def updates_of(tickets: OpenTickets, clock: BusinessClock, render: live_updates.Render) -> LiveUpdates:
+    return LiveUpdates(tickets, clock, render, lambda: None, lambda: None)
+
+
 def other_process(board: BoardPages) -> LiveUpdates:
     clock = BusinessClock(NOW + 2 * HOUR, NOW, 0)
-    return LiveUpdates(OpenTickets(board.source), clock, lambda found, at: _row(str(found.ticket_id), at), lambda: None)
+    return updates_of(OpenTickets(board.source), clock, lambda found, at: _row(str(found.ticket_id), at))
 
 
 def _row(ticket_id: str, at: object) -> str:
@@ -190,7 +194,7 @@ async def test_after_any_changes_and_disconnections_the_page_has_what_a_new_page
 
     def start() -> tuple[OpenTickets, LiveUpdates]:
         tickets = OpenTickets(source)
-        return tickets, LiveUpdates(tickets, clock, _group_row, lambda: None)
+        return tickets, updates_of(tickets, clock, _group_row)
 
     (tickets, updates), page, position, watcher = start(), Received(), "0.0", None
     for step, number, hours in [*steps, ("update", 0, 0)]:
@@ -232,6 +236,20 @@ class MovedClock(BusinessClock):
 
     def now(self) -> datetime:
         return self.shown[0]
+
+
+async def test_after_a_change_of_the_directory_rows_name_the_new_people(board: BoardPages) -> None:
+    ticket = board.source.put(board_ticket("SR-1", ladder=board_ladder(tier=1)))
+    board.source.put(board_ticket("SR-2"))
+    assert "<b>Tomás Herrera</b>" in (await board.client.get("/")).text
+    watcher = await watch(board, await position_of_page(board))
+    board.updates.take(watcher)
+    text = board.directory_file.read_text()
+    board.directory_file.write_text(text.replace("Tomás Herrera", "Noor Haddad the Second"))
+    await board.updates.update()
+    frames = board.updates.take(watcher)
+    assert list(Received().apply(frames).rows) == [str(ticket.ticket_id)]
+    assert "<b>Noor Haddad the Second</b>" in frames[0].decode()
 
 
 async def test_each_tenant_gets_its_own_changes(board: BoardPages) -> None:

@@ -120,6 +120,17 @@ async def test_a_wrong_parameter_is_named_on_a_page_or_as_json(board: BoardPages
     assert [error["field"] for error in problem.json()["errors"]] == [field]
 
 
+async def test_an_unknown_address_is_a_page_for_a_browser_only(board: BoardPages) -> None:
+    page = await board.client.get("/tickts", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["content-security-policy"]) == (404, CONTENT_SECURITY_POLICY)
+    assert "<h1>Not found</h1>" in page.text
+    posted = await board.client.post("/", headers={"Accept": "text/html"})
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET")
+    for path, accept in (("/tickts", "*/*"), ("/tickts", "application/json"), ("/v1/tickts", "text/html")):
+        problem = await board.client.get(path, headers={"Accept": accept})
+        assert (problem.status_code, problem.headers["content-type"]) == (404, "application/problem+json")
+
+
 async def test_counts_are_those_of_the_filtered_tickets(board: BoardPages) -> None:
     for ticket in made_board(80):
         board.source.put(ticket)

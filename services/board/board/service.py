@@ -105,10 +105,15 @@ def build(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
+    freshness = Freshness(
+        runtime.clock,
+        settings.zone,
+        lambda: refresher.staleness,
+        {each.topic: each.ready for each in consumers},
+    )
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
-    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
     listeners.append(updates.wake)
     first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
     mailer = ReportMailer(

@@ -16,7 +16,7 @@ from tocsin.runtime.http.public_address import Network, parse_address
 from tocsin.runtime.http.rate_limit import FailedAuthLimiter
 
 from board.api.html import html_response, render
-from board.api.page_route import page_router
+from board.api.page_route import add_error_pages, page_router
 from board.api.session import (
     SessionSigner,
     delete_session,
@@ -55,7 +55,7 @@ class TrustedProxies:
         if not self._sent(request):
             return None
         users = request.headers.getlist(self.user_header)
-        if not users:
+        if not any(users):
             return None
         if len(users) > 1:  # the proxy added its header to one that a client had sent
             raise Problem(403, f"The header {self.user_header} is set more than once.")
@@ -84,11 +84,11 @@ class Access:
 
     async def viewer(self, request: Request) -> Viewer:
         """Who sends this request. Raises LoginRequiredError, and Problem 401, 403 or 429."""
+        if (viewer := self.proxies.viewer(request)) is not None:
+            return viewer  # first, because a proxy may send a token of its own in `Authorization`
         if "authorization" in request.headers:
             caller = await _read_tickets(request, await bearer(request))
             return Viewer(caller.tenant, caller.key_id)
-        if (viewer := self.proxies.viewer(request)) is not None:
-            return viewer
         cookie = session_cookie(request)
         if self.sessions is None or cookie is None:
             raise LoginRequiredError
@@ -109,9 +109,10 @@ class Access:
 
 
 def add_access(app: FastAPI, access: Access) -> None:
-    """Give the application what `CurrentViewer` needs, and the routes for login and logout."""
+    """Give the application what `CurrentViewer` needs, the routes for login and logout, and pages for errors."""
     app.state.access = access
     app.include_router(_routes(access))
+    add_error_pages(app)
 
 
 async def current_viewer(request: Request) -> Viewer:

@@ -33,6 +33,17 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+_TITLES: Final[Mapping[int, str]] = {
+    400: "This does not work",
+    401: "API key not valid",
+    403: "No access",
+    404: "Not found",
+    422: "The address has an unknown or invalid part",
+    429: "Too many attempts",
+    500: "Internal error",
+    503: "Not available for the moment",
+}
+"""The headings of problems for people."""
 _IMMUTABLE: Final = "public, max-age=31536000, immutable"
 _HASH_LENGTH: Final = 12
 _WORTH_COMPRESSING: Final = 50_000
@@ -112,7 +123,8 @@ def problem_response(request: Request, problem: Problem) -> Response:
     """The problem as a page for a browser, and as JSON for others."""
     if not prefers_html(request):
         return problem.response()
-    text = render("problem.html.j2", problem=problem.body, viewer=None, section=None)
+    title = _TITLES.get(problem.status, problem.body.title)
+    text = render("problem.html.j2", title=title, problem=problem.body, viewer=None, section=None)
     return html_response(text, problem.status, problem.headers)
 
 

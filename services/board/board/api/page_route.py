@@ -4,10 +4,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import quote
 
+import orjson
 import structlog
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.http.authentication import UNAUTHORIZED
@@ -39,6 +41,22 @@ class PageRoute(APIRoute):
             return problem_response(request, problem)
 
         return respond
+
+
+def add_error_pages(app: FastAPI) -> None:
+    """Respond with a page where no route matches, if a browser asks."""
+    handle = app.exception_handlers[HTTPException]
+
+    async def respond(request: Request, error: Exception) -> Response:
+        handled = handle(request, error)
+        response = handled if isinstance(handled, Response) else await handled
+        if "text/html" not in request.headers.get("accept", "") or request.url.path.startswith("/v1/"):
+            return response
+        body = orjson.loads(response.body)
+        headers = {name: value for name, value in response.headers.items() if name in ("allow", "retry-after")}
+        return problem_response(request, Problem(response.status_code, body.get("detail"), headers=headers))
+
+    app.add_exception_handler(HTTPException, respond)
 
 
 def page_router(**settings: Any) -> APIRouter:

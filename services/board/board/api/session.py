@@ -1,4 +1,5 @@
-"""The session cookie: the id of an API key and the time of the login, signed (docs/decisions/0048)."""
+"""The session cookie: the id of an API key and the time of the login, signed
+(docs/decisions/0052-access-to-the-boards-pages.md)."""
 
 import hashlib
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ from board.domain.board_ticket import BoardTicket, OpenState, TicketGroup
 
 GROUP_WORDS: Final[Mapping[TicketGroup, tuple[str, str]]] = {
     TicketGroup.BREACHED: ("Breached", "a deadline has passed"),
-    TicketGroup.SILENT: ("Silent", "nobody has responded, and the assumed resolution deadline has passed"),
+    TicketGroup.SILENT: ("Silent", "nobody has responded, and the provisional resolution deadline has passed"),
     TicketGroup.AT_RISK: ("At risk", "at most 4 h left"),
     TicketGroup.LATER: ("Later", ""),
 }

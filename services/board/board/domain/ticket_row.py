@@ -181,7 +181,7 @@ def _bar(clock: BoardClock, times: PageTime, *, is_next: bool) -> ClockBar:
         is_next=is_next,
         state="overdue" if overdue else clock.state.value,
         target_seconds=_seconds(clock.target),
-        counted_seconds=_seconds(clock.target - left),
+        counted_seconds=max(0, _seconds(clock.target - left)),
         due_seconds=int(clock.due_at.timestamp()) if clock.due_at else None,
         stretches=" ".join(_stretch_text(stretch) for stretch in clock.remaining if stretch.end > at),
         further_seconds=_seconds(clock.further),

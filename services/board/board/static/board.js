@@ -152,7 +152,8 @@ function apply() {
   const alarms = [];
   for (const [id, change] of batch) replace(id, change, alarms);
   for (const [name, list] of lists) {
-    document.getElementById(name).querySelector(".empty").hidden = list.children.length > 0;
+    list.hidden = list.children.length === 0;
+    document.getElementById(name).querySelector(".empty").hidden = !list.hidden;
   }
   if (counts !== null) showCounts(counts);
   if (anchor && scrollY > 0) scrollBy({ top: anchor.getBoundingClientRect().top - before, behavior: "instant" });
@@ -288,6 +289,10 @@ setInterval(() => {
   }
 }, 1000);
 setInterval(reorder, isWall ? 15_000 : 60_000);
+// Somebody may have signed out in another tab.
+document.addEventListener("visibilitychange", async () => {
+  if (!document.hidden && (await isSignedOut())) location.reload();
+});
 addEventListener("pagehide", () => source.close());
 addEventListener("pageshow", ({ persisted }) => persisted && connect());
 for (const row of board.querySelectorAll(".ticket")) observer.observe(row);

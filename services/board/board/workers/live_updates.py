@@ -9,6 +9,7 @@ from uuid import UUID
 
 import orjson
 import structlog
+from tocsin.directory import Directory
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.process.clock import TimeSource
 
@@ -71,7 +72,16 @@ class _TenantTimes:
 class LiveUpdates:
     """One per process. `run` is its loop; `wake` is called after a commit of this process."""
 
-    def __init__(self, tickets: OpenTickets, clock: TimeSource, render: Render, problem: Callable[[], str | None]):
+    def __init__(
+        self,
+        tickets: OpenTickets,
+        clock: TimeSource,
+        render: Render,
+        problem: Callable[[], str | None],
+        directory: Callable[[], Directory | None],
+    ) -> None:
+        self._directory = directory
+        self._last_directory = directory()
         self._tickets = tickets
         self._clock = clock
         self._render = render
@@ -135,6 +145,11 @@ class LiveUpdates:
                 times.start = times.past[0][0]
             if moved:
                 by_tenant.setdefault(tenant, {}).update(dict.fromkeys(moved))
+        directory = self._directory()
+        if directory is not self._last_directory:
+            self._last_directory = directory
+            for tenant in self._times:
+                by_tenant.setdefault(tenant, {}).update(dict.fromkeys(_with_next(self._tickets.known(tenant).values())))
         if by_tenant:
             self._counts.clear()
         for watcher in self._watchers:
@@ -243,6 +258,11 @@ class LiveUpdates:
             times.past[:0] = older
             times.start = at
         return [ticket_id for when, ticket_id in times.past if when >= at]
+
+
+def _with_next(tickets: Iterable[BoardTicket]) -> Iterable[UUID]:
+    """The tickets whose rows name who is notified next."""
+    return (each.ticket_id for each in tickets if each.ladder is not None and each.ladder.next is not None)
 
 
 def _has_moved(ticket: BoardTicket, before: datetime, now: datetime) -> bool:
