@@ -36,7 +36,7 @@ OUTCOMES = (
 )
 
 
-@pytest.mark.parametrize("seed", range(tries(4)))
+@pytest.mark.parametrize("seed", range(tries(3)))
 async def test_the_read_model_equals_what_the_services_say(
     seed: int, make_database: MakeDatabase, tmp_path: Path
 ) -> None:
@@ -48,6 +48,7 @@ async def test_the_read_model_equals_what_the_services_say(
         happen = Happenings(random, world)
         while happen.steps:
             await happen.one()
+        happen.republish_some()
         await world.settle()
         await assert_equal(world)
 
@@ -119,6 +120,13 @@ class Happenings:
         if waiting:
             topic, partition = self.random.choice(waiting)
             await self.world.read(consumer, topic, partition, self.random.choice((1, 2, 5, 20)))
+
+    def republish_some(self) -> None:
+        """Every service publishes some of what it has stored again, not always up to the latest."""
+        for topic, partitions in self.world.topics.items():
+            for partition, records in enumerate(partitions):
+                begin, end = sorted(self.random.choices(range(len(records) + 1), k=2))
+                self.world.republish(topic, partition, begin, end)
 
     async def repeat_records(self) -> None:
         """Old records are published again, or the board reads records once more."""

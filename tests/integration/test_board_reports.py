@@ -22,6 +22,7 @@ from support.report_world import ReportWorld, report_world
 from support.servers import MakeDatabase
 from support.timer_world import events
 from tocsin.events import Fact, TicketChanged
+from tocsin.events import ticket_id as id_of
 from tocsin.instants import render_instant
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -145,6 +146,9 @@ async def test_the_links_of_a_page_lead_to_reports(world: ReportWorld) -> None:
         "/reports",
         *(f"/reports/{name}?customer=zeta" for name in ("2013-04", "2013-06", "2013-05.csv", "2013-05.json")),
     ]
+    whole = (await world.get("/reports/2013-05")).text
+    [ticket, again] = re.findall(r'<h3><a href="(/tickets/[^"]+)">SR-1</a>', whole)
+    assert ticket == again == f"/tickets/{id_of('default', 'tests', 'SR-1')}"
     for link in links:
         assert (await world.client.get(link)).status_code == httpx.codes.OK, link
 
@@ -199,6 +203,17 @@ async def test_the_list_of_reports_leads_to_the_chosen_one(world: ReportWorld) -
     assert (chosen.status_code, chosen.headers["location"]) == (303, "/reports/2013-05?customer=a%26b")
     everyone = await world.client.get("/reports", params={"month": "2013-05", "customer": ""})
     assert everyone.headers["location"] == "/reports/2013-05"
+
+
+async def test_a_month_of_several_pages_is_counted_whole(world: ReportWorld) -> None:
+    tickets = 260  # two outcomes each; a page has 500
+    facts = [fact_at(1, "opened", "2013-05-06T14:00:00Z", severity=1), fact_at(2, "responded", "2013-05-06T14:10:00Z")]
+    await world.timer.receive(*(event for number in range(tickets) for event in events(f"SR-{number}", facts)))
+    await world.timer.advance(NOW)
+    await world.escalate()
+    report = await world.report("2013-05")
+    assert (report.current.total("response").met, len(report.misses)) == (tickets, tickets)
+    assert report.current.escalated_tickets == report.current.tiers[-1].highest == tickets
 
 
 async def test_a_late_fact_moves_a_miss_out_of_the_report_and_is_said(world: ReportWorld) -> None:

@@ -10,6 +10,7 @@ import pytest
 from notifier.domain.smtp_reply import SmtpOutcome
 from support.board_world import TENANTS, BoardWorld, board_world
 from support.html_page import HtmlPage
+from support.metrics import counter_value
 from support.servers import MakeDatabase
 from tocsin.events import ticket_id
 from tocsin.runtime.http.problems import Problem
@@ -106,9 +107,11 @@ async def test_while_sla_timer_fails_the_page_shows_what_is_stored(world: BoardW
 
     world.transports["sla-timer"] = httpx.ASGITransport(overloaded)
     await world.restart()
+    before = counter_value("sla_board_ledgers_missing_total")
     page = await page_of(world, f"/tickets/{TICKET}")
     assert "sla-timer does not respond, so the steps of the calculation are missing." in page.text
     assert "Resolution is overdue since 12:10 (1 h 10 min)." in page.text
+    assert counter_value("sla_board_ledgers_missing_total") == before + 1
 
 
 async def test_who_is_on_call(world: BoardWorld) -> None:

@@ -134,7 +134,9 @@ class MemoryTickets:
         return [each for each in self.tickets.values() if each.is_open and each.ticket.tenant == tenant]
 
     async def changed(self, after: int) -> Sequence[BoardTicket]:
-        return sorted((each for each in self.tickets.values() if each.version > after), key=lambda each: each.version)
+        """Three at a time, so that whoever forgets to ask again misses some."""
+        changed = (each for each in self.tickets.values() if each.version > after)
+        return sorted(changed, key=lambda each: each.version)[:3]
 
 
 _CUSTOMERS: Final = (

@@ -17,7 +17,7 @@ from board.domain.report_month import ReportMonth
 from board.domain.report_summary import render_summary, report_subject
 from board.domain.report_words import count_words, duration_words, instant_words, percent_words
 from board.domain.slo_page import CLOCKS, SEVERITIES, average_promise, promise
-from board.handlers.report_page import render_report_page
+from board.handlers.report_page import MOST_MISSES, render_report_page
 from support.report_clocks import BEGIN, END, ZONE, report_of, reported_clock
 from tocsin.instants import render_instant
 
@@ -266,6 +266,14 @@ def test_the_remarks_say_every_number_even_a_zero() -> None:
         "Unconfirmed: 0.", "still running: 0.", "silence: 0.", "offboarding): 0.", "1 ticket of category project.",
     ):  # fmt: skip
         assert words in sentences
+
+
+def test_a_page_lists_the_first_misses_and_says_where_all_are() -> None:
+    report = report_of([reported_clock(outcome="breached")] * (MOST_MISSES + 10))
+    page = render_report_page(report)
+    assert page.count('<article class="miss') == MOST_MISSES
+    assert "510 targets were missed, by severity and time. The first 500 are listed here; the CSV and JSON" in page
+    assert render_csv(report).count(",miss,response,") == MOST_MISSES + 10
 
 
 def test_no_text_of_a_ticket_becomes_markup() -> None:

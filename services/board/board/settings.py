@@ -54,8 +54,6 @@ class Settings(ServiceSettings, CalendarSettings, UpstreamSettings, WebhookSetti
     port: Port = 8084
     directory: Path
     """The path of directory.yaml, which says who holds a role. Reloaded when it changes."""
-    public_url: PublicUrl | None = None
-    """The base URL of the pages, for links to them."""
     board_session_keys: Annotated[SecretStr, AfterValidator(_session_keys)] | None = None
     """The key that signs sessions and, separated by commas, older keys whose sessions stay valid. If it is missing,
     nobody can sign in with an API key.

@@ -19,7 +19,7 @@ from board.errors import UpstreamError
 
 GetJson = Callable[[str, str, str, Mapping[str, str]], Awaitable[Mapping[str, Any]]]
 """(service, tenant, path, query) to the JSON object of the response; raises UpstreamError."""
-_PAGE: Final = "500"
+_LIMIT: Final = "500"
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -28,15 +28,20 @@ class _CompliancePage(BaseModel):
     channels: tuple[ReportedAverage, ...]
 
 
-class _OutcomePage(BaseModel):
-    items: tuple[ReportedClock, ...]
+class _Page(BaseModel):
     next_cursor: str | None
+
+
+_PageModel = TypeVar("_PageModel", bound=_Page)
+
+
+class _OutcomePage(_Page):
+    items: tuple[ReportedClock, ...]
     complete_through: Instant | None
 
 
-class _LadderPage(BaseModel):
+class _LadderPage(_Page):
     items: tuple[ReportedLadder, ...]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +68,24 @@ class ReportSource:
         self, begin: datetime, end: datetime, *, ledger: bool
     ) -> tuple[list[ReportedClock], datetime | None]:
         """The clocks decided in `[begin, end)`, and the instant up to which none is missing, null if unknown."""
-        query = _period("from", "to", begin, end) | {"ledger": str(ledger).lower(), "limit": _PAGE}
-        page = _parsed(_OutcomePage, await self._get("sla-timer", "/v1/outcomes", query))
-        through, found = page.complete_through, list(page.items)
-        while page.next_cursor is not None:
-            more = query | {"cursor": page.next_cursor}
-            page = _parsed(_OutcomePage, await self._get("sla-timer", "/v1/outcomes", more))
-            found += page.items
-        return found, through
+        query = _period("from", "to", begin, end) | {"ledger": str(ledger).lower()}
+        pages = await self._pages(_OutcomePage, "sla-timer", "/v1/outcomes", query)
+        return [clock for page in pages for clock in page.items], pages[0].complete_through
 
     async def ladders(self, begin: datetime, end: datetime) -> list[ReportedLadder]:
         """The ladder runs with a step in `[begin, end)`."""
-        query = _period("step_from", "step_to", begin, end) | {"limit": _PAGE}
-        page = _parsed(_LadderPage, await self._get("escalator", "/v1/escalations", query))
-        found = list(page.items)
-        while page.next_cursor is not None:
-            more = query | {"cursor": page.next_cursor}
-            page = _parsed(_LadderPage, await self._get("escalator", "/v1/escalations", more))
-            found += page.items
-        return found
+        query = _period("step_from", "step_to", begin, end)
+        pages = await self._pages(_LadderPage, "escalator", "/v1/escalations", query)
+        return [ladder for page in pages for ladder in page.items]
+
+    async def _pages(
+        self, model: type[_PageModel], service: str, path: str, query: Mapping[str, str]
+    ) -> list[_PageModel]:
+        """All pages of a list, at least one."""
+        pages = [_parsed(model, await self._get(service, path, {**query, "limit": _LIMIT}))]
+        while (cursor := pages[-1].next_cursor) is not None:
+            pages.append(_parsed(model, await self._get(service, path, {**query, "limit": _LIMIT, "cursor": cursor})))
+        return pages
 
     async def _get(self, service: str, path: str, query: Mapping[str, str]) -> Mapping[str, Any]:
         of_customer = {} if self.customer is None else {"customer": self.customer}

@@ -65,16 +65,17 @@ async def load_by_external(connection: AsyncConnection, tenant: str, source: str
     return await load_ticket(connection, tenant, id_of(tenant, source, external_id))
 
 
-async def load_changed(connection: AsyncConnection, after_version: int) -> list[BoardTicket]:
+async def load_changed(connection: AsyncConnection, after_version: int, most: int | None = None) -> list[BoardTicket]:
     """The tickets of all tenants that have changed since that version, ordered by version, also closed ones.
 
-    The version of the last one is the argument of the next call: no change is missed.
+    At most so many of them, if `most` is given. The version of the last one is the argument of the next call: no change
+    is missed.
     """
     complete = await load_complete_version(connection)
     if complete <= after_version:
         return []
     changed = _TICKETS.where(_C.version > after_version, _C.version <= complete)
-    return await _load(connection, changed.order_by(_C.version))
+    return await _load(connection, changed.order_by(_C.version).limit(most))
 
 
 async def load_version(connection: AsyncConnection) -> int:

@@ -21,6 +21,8 @@ FRESH_SECONDS: Final = 0.1
 """So long after reading the changes a page does not read them again."""
 MOST_CHANGES: Final = 10_000
 """How many changes are remembered for clients that connect again."""
+MOST_AT_ONCE: Final = 200
+"""How many changed tickets are read at once: other requests have their turn in between, also during a `rebuild`."""
 MOST_MISSED: Final = 2_000
 """How many versions of the time before that are read for them."""
 
@@ -35,7 +37,7 @@ class TicketSource(Protocol):
         """The tenant's open tickets."""
 
     async def changed(self, after: int) -> Sequence[BoardTicket]:
-        """The tickets of all tenants with a higher version, by version; closed ones too."""
+        """The next tickets of all tenants with a higher version, by version; closed ones too. Empty: there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class DatabaseTickets:
 
     async def changed(self, after: int) -> Sequence[BoardTicket]:
         async with self.reader.connect() as connection:
-            return await load_changed(connection, after)
+            return await load_changed(connection, after, MOST_AT_ONCE)
 
 
 class OpenTickets:
@@ -93,8 +95,9 @@ class OpenTickets:
                 await self._forget()
             self._used_at = now
             if now - self._read_at >= every:
-                for ticket in await self._source.changed(self.version):
-                    self._apply(ticket)
+                while changed := await self._source.changed(self.version):
+                    for ticket in changed:
+                        self._apply(ticket)
                 self._read_at = time.monotonic()
 
     def take_changes(self) -> Collection[BoardTicket]:
@@ -108,9 +111,12 @@ class OpenTickets:
             if version < self._log_start:
                 if self._log_start - version > min(MOST_MISSED, MOST_CHANGES - len(self._log)):
                     return None
-                missed = await self._source.changed(version)
-                older = [(each.version, each.ticket.tenant, each.ticket_id) for each in missed]
-                self._log.extendleft(reversed([each for each in older if each[0] <= self._log_start]))
+                older: list[tuple[int, str, UUID]] = []
+                after = version
+                while after < self._log_start and (missed := await self._source.changed(after)):
+                    after = missed[-1].version
+                    older += [(each.version, each.ticket.tenant, each.ticket_id) for each in missed]
+                self._log.extendleft(each for each in reversed(older) if each[0] <= self._log_start)
                 self._log_start = version
             return {ticket_id for at, owner, ticket_id in self._log if at > version and owner == tenant}
 

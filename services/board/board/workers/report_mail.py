@@ -1,5 +1,6 @@
 """Publishes the reports of each month for the people whom the directory names. The notifier mails them."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -124,7 +125,7 @@ class ReportMailer:
     ) -> None:
         """Publish the report of a month about one customer for these persons. Raises as `build_report` does."""
         report = await build_report(self._get, now, tenant=tenant, month=month, customer=customer)
-        page = render_report_page(report)
+        page = await asyncio.to_thread(render_report_page, report)
         for person in persons:
             event = report_ready(report, tenant=tenant, person=person, page=page, board_url=self._board_url)
             async with self._writer.begin() as connection:
