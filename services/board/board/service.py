@@ -23,6 +23,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.reports import ReportSlots
 from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
@@ -75,12 +76,8 @@ def build(
     directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     links = TicketLinks(settings.public_url, settings.ticket_urls or {})
-    upstream = Upstream(
-        sla_timer_url=settings.sla_timer_url,
-        escalator_url=settings.escalator_url,
-        keys=settings.upstream_keys,
-        transports=transports,
-    )
+    # Reports use separate connections: the many requests of a report delay no ticket.
+    upstream, reports_upstream = (_build_upstream(settings, transports) for _ in range(2))
     listeners: list[OnChange] = []
     webhooks = _build_webhooks(runtime, settings, links)
     handlers, refresher = Handlers(webhooks.queue), Refresher(runtime.side_writer, upstream, listeners)
@@ -117,7 +114,7 @@ def build(
     listeners.append(updates.wake)
     first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
     mailer = ReportMailer(
-        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+        runtime.writer, directory, runtime.clock, reports_upstream.get, settings.public_url, runtime.relay.wake
     )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
@@ -133,7 +130,7 @@ def build(
                 TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
             ),
             on_call_page.router(directory, runtime.clock, settings.zone),
-            reports.router(upstream, runtime.clock, settings.zone),
+            reports.router(reports_upstream.get, runtime.clock, settings.zone, ReportSlots()),
         ],
         notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
@@ -150,6 +147,15 @@ def build(
         upstream=upstream,
         refresher=refresher,
         webhooks=webhooks,
+    )
+
+
+def _build_upstream(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None) -> Upstream:
+    return Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
     )
 
 
