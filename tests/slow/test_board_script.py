@@ -96,7 +96,7 @@ def random_ticket(number: int, chance: random.Random) -> BoardTicket:
     at, remaining = NOW, []
     for _ in range(chance.randint(1, 4)):
         begin = at + chance.randint(0, 900) * MINUTE
-        at = begin + timedelta(seconds=chance.randint(1, 60_000))
+        at = begin + timedelta(seconds=chance.randint(1, 150_000))
         remaining.append(Stretch(begin, at))
     left = sum((stretch.end - stretch.begin for stretch in remaining), timedelta(0))
     target = left + timedelta(seconds=chance.choice((-3_600, 0, 1, 5_000, 90_000)))
