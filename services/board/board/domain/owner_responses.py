@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from board.domain.board_ticket import (
 
 JsonObject = Mapping[str, Any]
 
+_STATES: Final = {state.value: state for state in ClockState}
 _PROGRESS: Final = {"accepted_through", "told_to", "clocks"}
 _CLOCK_PROGRESS: Final = {"gross_seconds", "net_seconds", "remaining", "remaining_seconds", "remaining_truncated"}
 
@@ -30,7 +32,12 @@ def read_clocks(item: JsonObject) -> tuple[BoardClock, ...]:
 
 def read_tiers(item: JsonObject) -> tuple[Tier, ...]:
     """The policy's ladder in an item of sla-timer's `POST /v1/clocks`."""
-    return tuple(Tier(number=tier["number"], role=tier["role"], title=tier["title"]) for tier in item["tiers"])
+    return _tiers(tuple((tier["number"], tier["role"], tier["title"]) for tier in item["tiers"]))
+
+
+@lru_cache(maxsize=100)  # few policies have so many ladders, and a board has thousands of tickets
+def _tiers(tiers: tuple[tuple[int, str, str], ...]) -> tuple[Tier, ...]:
+    return tuple(Tier(number=number, role=role, title=title) for number, role, title in tiers)
 
 
 def is_same_evaluation(before: JsonObject, after: JsonObject) -> bool:
@@ -54,7 +61,7 @@ def _clock(clock: JsonObject, evaluated_to: datetime) -> BoardClock:
     return BoardClock(
         cycle=clock["cycle"],
         name=clock["clock"],
-        state=ClockState(clock["outcome"]),
+        state=_STATES[clock["outcome"]],
         provisional=clock["provisional"],
         historic=clock["historic"],
         voided=clock["voided"],

@@ -129,11 +129,12 @@ _MARK_STALE: Final = text(
 _MARK_CHANGED: Final = text(
     "UPDATE tickets SET version = nextval('ticket_versions') WHERE ticket_id = ANY(CAST(:ticket_ids AS uuid[]))"
 )
+# With `clock_timestamp()`, which is volatile, the index on `refresh_at` would not be used.
 _CLAIM: Final = text(
     """
     WITH due AS (
         SELECT ticket_id FROM tickets
-        WHERE refresh_at <= clock_timestamp() AND ticket IS NOT NULL AND tenant = ANY(CAST(:tenants AS text[]))
+        WHERE refresh_at <= statement_timestamp() AND ticket IS NOT NULL AND tenant = ANY(CAST(:tenants AS text[]))
         ORDER BY historic OR NOT is_open, stale_at IS NULL, refresh_at
         LIMIT :most FOR UPDATE SKIP LOCKED
     )
