@@ -172,6 +172,14 @@ WEBHOOK_FLOORS = Table(
     comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
 )
 
+REBUILDS = Table(
+    "rebuilds",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False, comment="tickets have higher ones"),
+    Column("rebuilt_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), comment="real time"),
+    comment="Each `rebuild`: what was read at a lower version may be of tickets that no longer exist",
+)
+
 REPORT_MONTHS = Table(
     "report_months",
     metadata,

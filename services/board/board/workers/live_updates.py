@@ -54,6 +54,11 @@ class Watcher:
             self.pending.update(dict.fromkeys(ticket_ids))
         self.woken.set()
 
+    def reload(self) -> None:
+        """The client must load the page again."""
+        self.pending = None
+        self.woken.set()
+
     def close(self) -> None:
         """End the stream."""
         self.is_closed = True
@@ -90,6 +95,7 @@ class LiveUpdates:
         self._times: dict[str, _TenantTimes] = {}
         self._wake = asyncio.Event()
         self._version, self._at = 0, clock.now()
+        self._rebuild_version: int | None = None
         self._groups: dict[UUID, tuple[int, TicketGroup]] = {}
         """The group of each ticket with its version; removed when time changes it."""
         self._frames: dict[UUID, tuple[str, bytes]] = {}
@@ -128,6 +134,8 @@ class LiveUpdates:
     def _dispatch(self) -> None:
         """Hand to the watchers what has changed since the last time, by facts and by time."""
         self._version, self._at = self._tickets.version, self._clock.now()
+        if self._tickets.rebuild_version != self._rebuild_version:
+            self._begin_anew()
         now = self._at
         by_tenant: dict[str, dict[UUID, None]] = {}
         for ticket in self._tickets.take_changes():
@@ -155,6 +163,16 @@ class LiveUpdates:
         for watcher in self._watchers:
             if ticket_ids := by_tenant.get(watcher.wanted.tenant):
                 watcher.add(ticket_ids)
+
+    def _begin_anew(self) -> None:
+        """The read model was emptied: what clients show may no longer exist. At the first call they show nothing."""
+        self._times.clear()
+        self._groups.clear()
+        self._frames.clear()
+        if self._rebuild_version is not None:
+            for watcher in self._watchers:
+                watcher.reload()
+        self._rebuild_version = self._tickets.rebuild_version
 
     @property
     def is_full(self) -> bool:
@@ -184,7 +202,7 @@ class LiveUpdates:
             for ticket in known.values():
                 self._plan_next(times, ticket.ticket_id, ticket, self._at)
         if missed is None:
-            watcher.pending = None
+            watcher.reload()
         else:
             watcher.add([*missed, *self._moved_since(times, known.values(), after.at)])
         return watcher

@@ -180,6 +180,12 @@ def _create_webhook_tables() -> None:
         sa.Column("next_offset", sa.BigInteger, nullable=False),
         comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
     )
+    op.create_table(
+        "rebuilds",
+        sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False, comment="tickets have higher ones"),
+        sa.Column("rebuilt_at", INSTANT, nullable=False, server_default=sa.text("now()"), comment="real time"),
+        comment="Each `rebuild`: what was read at a lower version may be of tickets that no longer exist",
+    )
     _create_report_mail()
 
 
