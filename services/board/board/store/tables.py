@@ -160,7 +160,8 @@ WEBHOOK_ENDPOINTS = Table(
     Column("failures", Integer, nullable=False, server_default=text("0"), comment="in a row"),
     Column("failing_since", DateTime(timezone=True), comment="real time, as below"),
     Column("paused_until", DateTime(timezone=True)),
-    Column("gone_url", Text, comment="a digest of the URL that responded 410: nothing is sent there"),
+    Column("is_gone", Boolean, nullable=False, server_default=text("false"), comment="responded 410"),
+    Column("url", Text, comment="a digest of the URL that the columns before are about"),
     comment="Every endpoint that webhooks.yaml ever had, and how it stands",
 )
 WEBHOOK_FLOORS = Table(

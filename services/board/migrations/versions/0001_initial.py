@@ -170,7 +170,8 @@ def _create_webhook_tables() -> None:
         sa.Column("failures", sa.Integer, nullable=False, server_default=sa.text("0"), comment="in a row"),
         sa.Column("failing_since", INSTANT, comment="real time, as below"),
         sa.Column("paused_until", INSTANT),
-        sa.Column("gone_url", sa.Text, comment="a digest of the URL that responded 410: nothing is sent there"),
+        sa.Column("is_gone", sa.Boolean, nullable=False, server_default=sa.text("false"), comment="responded 410"),
+        sa.Column("url", sa.Text, comment="a digest of the URL that the columns before are about"),
         comment="Every endpoint that webhooks.yaml ever had, and how it stands",
     )
     op.create_table(
