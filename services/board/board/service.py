@@ -40,6 +40,8 @@ from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
+_GATHER_SECONDS: Final = 0.2
+"""The tickets topic has sixty watermarks a second, which the board does not need."""
 _REPORT_SECONDS: Final = 1800
 
 
@@ -93,12 +95,12 @@ def build(
         return dict.fromkeys(watermarks)  # nothing waits for a watermark
 
     consumers = [
-        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
-        for topic, on_batch in (
-            (TICKETS_TOPIC, handlers.on_tickets),
-            (DEADLINES_TOPIC, handlers.on_deadlines),
-            (ESCALATIONS_TOPIC, handlers.on_escalations),
-            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit, gather_seconds=gather_seconds)
+        for topic, on_batch, gather_seconds in (
+            (TICKETS_TOPIC, handlers.on_tickets, _GATHER_SECONDS),
+            (DEADLINES_TOPIC, handlers.on_deadlines, 0),
+            (ESCALATIONS_TOPIC, handlers.on_escalations, 0),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications, 0),
         )
     ]
     runtime.scheduler.every(

@@ -55,6 +55,7 @@ class Refresher:
 
     def __init__(self, engine: AsyncEngine, upstream: Upstream, on_change: Sequence[OnChange] = ()) -> None:
         self._engine = engine
+        self._claiming = engine.execution_options(isolation_level="AUTOCOMMIT")  # a claim is one statement
         self._upstream = upstream
         self._on_change = on_change
         self._woken = asyncio.Event()
@@ -98,7 +99,7 @@ class Refresher:
         Raises errors of the database; those of the owners only postpone the tickets.
         """
         self._retry_at = float("inf")
-        async with self._engine.begin() as connection:
+        async with self._claiming.connect() as connection:
             due = await claim(connection, self._upstream.tenants, most=MOST_TICKETS, lease=_LEASE)
         by_tenant: dict[str, list[StaleTicket]] = defaultdict(list)
         for ticket in due:
