@@ -14,7 +14,7 @@ UV_COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench bench-keep stories faults rules asyncapi mail-pictures
+.PHONY: help setup run demo replay test test-slow torture check fuzz-api fix clean lock bench bench-keep stories faults rules asyncapi pictures
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +66,9 @@ stories: setup  ## compare timelines with the reference on random stories: make 
 asyncapi: setup  ## write docs/asyncapi.yaml from the event models
 	@PYTHONPATH=tests $(BIN)/python -m support.asyncapi_document
 
-mail-pictures: setup  ## render the pictures of docs/mail.md in a browser (needs chromium)
+pictures: setup  ## render the pictures of mails, the board, a ticket and a report in a browser (needs chromium)
 	@PYTHONPATH=tests $(BIN)/python -m support.mail_pictures
+	@PYTHONPATH=tests $(BIN)/python -m support.board_pictures
 
 faults: setup  ## send 1,000 mails through each fault of a mail server, print a table: make faults ONLY="450,AUTH refused"
 	@PYTHONPATH=tests $(BIN)/python -m support.smtp_faults --mails $(or $(MAILS),1000) --only "$(ONLY)" $(if $(REAL),--real)

@@ -30,7 +30,7 @@ def test_there_is_a_picture_of_each_kind_on_each_screen(kind: str) -> None:
 
 
 def test_the_pictures_are_current() -> None:
-    assert DIGESTS.read_text() == render_digests(), "`make mail-pictures` renders them again"
+    assert DIGESTS.read_text() == render_digests(), "`make pictures` renders them again"
 
 
 def test_the_table_lists_every_header_and_no_other() -> None:

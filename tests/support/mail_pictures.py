@@ -1,4 +1,4 @@
-"""Renders a mail of each kind in a real browser, for docs/mail.md: `make mail-pictures` writes docs/mail/*.png, and
+"""Renders a mail of each kind in a real browser, for docs/mail.md: `make pictures` writes docs/mail/*.png, and
 the digests of pages and pictures to digests.txt.
 
 The browser is driven by its DevTools protocol over a pipe. A mail that is wider than its screen is an error.
