@@ -105,12 +105,7 @@ def build(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(
-        runtime.clock,
-        settings.zone,
-        lambda: refresher.staleness,
-        {each.topic: each.ready for each in consumers},
-    )
+    freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
