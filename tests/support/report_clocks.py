@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from board.domain.report import Report, ReportState
 from board.domain.report_input import ReportedClock, ReportedLadder, ReportedTerms
 from board.domain.report_misses import misses_of
-from board.domain.report_numbers import MonthNumbers, month_numbers
+from board.domain.report_numbers import MonthNumbers
+from board.domain.report_statistics import month_numbers
 from tocsin.instants import render_instant
 
 ZONE: Final = ZoneInfo("America/New_York")

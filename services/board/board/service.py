@@ -1,13 +1,15 @@
 """Builds the board from its settings: the only place that constructs anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
+from fastapi import APIRouter
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
+from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.pace import paced
@@ -52,6 +54,25 @@ class OutgoingWebhooks:
     sender: WebhookSender
 
 
+@dataclass(frozen=True)
+class ReadModel:
+    """The parts that keep the read model up to date. `listeners` are called after each commit that changed a ticket."""
+
+    handlers: Handlers
+    refresher: Refresher
+    consumers: Sequence[Consumer]
+    listeners: list[OnChange]
+
+
+@dataclass(frozen=True)
+class LivePages:
+    """The first page, its tickets in memory, and its live updates."""
+
+    tickets: OpenTickets
+    updates: LiveUpdates
+    first_page: Board
+
+
 @dataclass(frozen=True, kw_only=True)
 class BoardService(Service):
     """The board, built and not started."""
@@ -81,9 +102,42 @@ def build(
         keys=settings.upstream_keys,
         transports=transports,
     )
-    listeners: list[OnChange] = []
     webhooks = _build_webhooks(runtime, settings, links)
-    handlers, refresher = Handlers(webhooks.queue), Refresher(runtime.side_writer, upstream, listeners)
+    model = _build_read_model(runtime, upstream, webhooks.queue)
+    live_pages = _build_live_pages(runtime, settings, directory, model)
+    mailer = ReportMailer(
+        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+    )
+    runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
+    app = runtime.create_app(
+        "Open tickets, their deadlines, and reports.",
+        model.consumers,
+        [
+            *_page_routers(runtime, settings, directory, upstream, links, live_pages),
+            machine.router(MachineContext(runtime.reader, live_pages.tickets.load, runtime.clock, directory, links)),
+            webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
+        ],
+        notes={"directory": directory.note, "webhooks": webhooks.file.note},
+        body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
+        free_form=("/login", "/logout"),
+    )
+    add_access(app, _access(settings, runtime.keys))
+    return BoardService(
+        runtime=runtime,
+        app=app,
+        consumers=model.consumers,
+        tasks=[model.refresher.run, live_pages.updates.run, webhooks.sender.run],
+        prepare=directory.refresh,
+        handlers=model.handlers,
+        upstream=upstream,
+        refresher=model.refresher,
+        webhooks=webhooks,
+    )
+
+
+def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue) -> ReadModel:
+    listeners: list[OnChange] = []
+    handlers, refresher = Handlers(queue), Refresher(runtime.side_writer, upstream, listeners)
 
     async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
         if handlers.take_changes():
@@ -104,48 +158,38 @@ def build(
     runtime.scheduler.every(
         _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
     )
+    return ReadModel(handlers, refresher, consumers, listeners)
+
+
+def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(runtime.clock, settings.zone, refresher, consumers)
+    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
-    listeners.append(updates.wake)
+    model.listeners.append(updates.wake)
     first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
-    mailer = ReportMailer(
-        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
-    )
-    runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
-    app = runtime.create_app(
-        "Open tickets, their deadlines, and reports.",
-        consumers,
-        [
-            static_routes(),
-            pages.router(first_page),
-            live.router(updates),
-            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
-            webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
-            ticket_page.router(
-                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
-            ),
-            on_call_page.router(directory, runtime.clock, settings.zone),
-            reports.router(upstream, runtime.clock, settings.zone),
-        ],
-        notes={"directory": directory.note, "webhooks": webhooks.file.note},
-        body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
-        free_form=("/login", "/logout"),
-    )
-    add_access(app, _access(settings, runtime.keys))
-    return BoardService(
-        runtime=runtime,
-        app=app,
-        consumers=consumers,
-        tasks=[refresher.run, updates.run, webhooks.sender.run],
-        prepare=directory.refresh,
-        handlers=handlers,
-        upstream=upstream,
-        refresher=refresher,
-        webhooks=webhooks,
-    )
+    return LivePages(tickets, updates, first_page)
+
+
+def _page_routers(
+    runtime: Runtime,
+    settings: Settings,
+    directory: DirectoryFile,
+    upstream: Upstream,
+    links: TicketLinks,
+    live_pages: LivePages,
+) -> list[APIRouter]:
+    """The routes that people use: HTML, the files that pages load, and live updates."""
+    clock, zone = runtime.clock, settings.zone
+    return [
+        static_routes(),
+        pages.router(live_pages.first_page),
+        live.router(live_pages.updates),
+        ticket_page.router(TicketPages(runtime.reader, upstream), clock, zone, directory.current, links),
+        on_call_page.router(directory, clock, zone),
+        reports.router(upstream, clock, zone),
+    ]
 
 
 def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) -> OutgoingWebhooks:

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
 
+from board.handlers.page_templates import page_environment
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -76,19 +78,8 @@ def static_files() -> Mapping[str, StaticFile]:
 
 @cache
 def templates() -> Any:
-    """The Jinja environment of all pages. An undefined name in a template is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: it takes 20 ms of a start
-
-    environment = Environment(
-        loader=PackageLoader("board", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["asset"] = lambda name: static_files()[name].address
-    return environment
+    """The environment of the pages. `asset(name)` in a template is the address of a static file."""
+    return page_environment(asset=lambda name: static_files()[name].address)
 
 
 def render(template: str, **values: Any) -> str:

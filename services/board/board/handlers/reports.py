@@ -11,7 +11,8 @@ from board.domain.report import Report, ReportState
 from board.domain.report_input import ReportedAverage, ReportedClock, ReportedShare, ReportedTerms
 from board.domain.report_misses import misses_of
 from board.domain.report_month import ReportMonth
-from board.domain.report_numbers import MonthNumbers, month_numbers
+from board.domain.report_numbers import MonthNumbers
+from board.domain.report_statistics import month_numbers
 from board.errors import UnknownCustomerError
 from board.sources.report_source import GetJson, ReportSource
 

@@ -99,7 +99,8 @@ class Upstream:
                     method, path, params=query, content=content, headers=headers
                 )
         except httpx.HTTPError as error:
-            raise UpstreamError(f"{name} does not respond: {error!r}") from error
+            # Only its type: the text of some errors repeats a header.
+            raise UpstreamError(f"{name} does not respond ({type(error).__name__})") from error
         if response.status_code != httpx.codes.OK:
             raise UpstreamError(f"{name} responded {response.status_code} to {method} {path}")
         try:

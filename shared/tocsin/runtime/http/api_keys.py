@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import string
 import tempfile
@@ -34,6 +35,7 @@ admin is for dead letters, redelivery and keys.
 
 _PREFIX = "tcs"
 _ALPHABET = string.ascii_letters + string.digits
+_TEXT = re.compile(rf"{_PREFIX}_[A-Za-z0-9]{{8}}_[A-Za-z0-9]+")
 _NO_HASH = "0" * 64
 
 
@@ -143,6 +145,11 @@ def issue(
         requests_per_minute=requests_per_minute,
     )
     return text, entry
+
+
+def has_key_form(text: str) -> bool:
+    """Whether the text has the form of a key, `tcs_ID_SECRET`. Such a text is a valid value of a header."""
+    return _TEXT.fullmatch(text) is not None
 
 
 def read_keys(path: Path) -> KeyFile:
