@@ -165,12 +165,7 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
 
 def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(
-        runtime.clock,
-        settings.zone,
-        lambda: model.refresher.staleness,
-        {each.topic: each.ready for each in model.consumers},
-    )
+    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
