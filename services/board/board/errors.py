@@ -8,6 +8,7 @@ BoardError
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
 ├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+├── TooManyReportsError      as many reports as one process builds at the same time are being built
 ├── TooManyWatchersError     the process has as many live pages as it can serve
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
@@ -57,6 +58,10 @@ class LoginRequiredError(BoardError):
 
 class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
+
+
+class TooManyReportsError(BoardError):
+    """As many reports as one process builds at the same time are being built."""
 
 
 class TooManyWatchersError(BoardError):
