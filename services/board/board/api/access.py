@@ -43,7 +43,7 @@ _OTHER_SITE: Final = Problem(403, "The form was sent by another site. Open the p
 
 @dataclass(frozen=True, kw_only=True)
 class TrustedProxies:
-    """Proxies that have checked who a person is. `tenants` has the tenant of each group that may look."""
+    """Proxies that have checked who a person is. `tenants` has the tenant of each group with access."""
 
     networks: Sequence[Network]
     user_header: str
@@ -76,7 +76,7 @@ class TrustedProxies:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Decides who looks at a page. `sessions` is None if nobody can sign in with an API key."""
+    """Decides who may see a page. `sessions` is None if nobody can sign in with an API key."""
 
     keys: KeyRing
     proxies: TrustedProxies
@@ -85,7 +85,7 @@ class Access:
     async def viewer(self, request: Request) -> Viewer:
         """Who sends this request. Raises LoginRequiredError, and Problem 401, 403 or 429."""
         if (viewer := self.proxies.viewer(request)) is not None:
-            return viewer  # first, because a proxy may send a token of its own in `Authorization`
+            return viewer  # first, because a proxy may send its token in `Authorization`
         if "authorization" in request.headers:
             caller = await _read_tickets(request, await bearer(request))
             return Viewer(caller.tenant, caller.key_id)

@@ -74,7 +74,7 @@ def router(upstream: Upstream, clock: TimeSource, zone: ZoneInfo) -> APIRouter:
     @routes.get("/reports/{month}")
     async def get_report(viewer: CurrentViewer, month: Month, customer: CustomerId = None) -> Response:
         report, links = await load(viewer, month, customer), _links(month, customer, clock.now(), zone)
-        # In a thread: hundreds of missed targets take half a second, and other people watch the board meanwhile.
+        # In a thread: hundreds of missed targets take half a second, in which live updates must not wait.
         page = await to_thread(render_report, report, links)
         return html_response(page.text, headers={"Content-Security-Policy": _POLICY.format(page.style_source)})
 
