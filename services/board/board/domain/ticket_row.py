@@ -241,9 +241,9 @@ def _changes(clock: BoardClock) -> list[datetime]:
     if clock.due_at is not None:
         changes.append(clock.due_at + timedelta(microseconds=1))
     left = AT_RISK - clock.further
-    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING and left > timedelta(0) else ()):
+    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING and left >= timedelta(0) else ()):
         length = stretch.end - stretch.begin
-        if length >= left:
+        if length > left:  # if equal, the clock is at risk from the end of the stretch before
             changes.append(stretch.end - left)
             break
         left -= length
