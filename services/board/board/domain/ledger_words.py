@@ -1,4 +1,4 @@
-"""The ledger of a clock in plain words: what counted, what did not, and the deadline that follows. Pure.
+"""The ledger of a clock in plain words: the time that counted or not, and the deadline that follows. Pure.
 
 Amounts are in whole seconds. They are rounded so that the amounts of a clock add up to what sla-timer counted.
 """
@@ -15,7 +15,7 @@ from board.domain.clock_ledger import ClockAccount, LedgerInterval
 from board.domain.time_words import Moment, PageTime, Words, seconds_words
 
 _LEAST_DAYS: Final = 3
-"""So many equal working days in a row are one line."""
+"""This many equal working days in a row are one line."""
 _MOST_DAYS_OFF: Final = 5
 _SATURDAY: Final = 5
 _WAITING: Final = "waiting for the customer"
@@ -39,7 +39,7 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _WorkingDay:
-    """What counted on one local day, from `begin` to `end` with breaks."""
+    """The counted time of one local day, from `begin` to `end` with breaks."""
 
     day: date
     begin: datetime
@@ -60,7 +60,7 @@ class _WorkingDay:
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """What explains an account: the facts (why it was paused or closed), and the start of the work.
+    """The context of an account: the facts (why it was paused or closed), and the start of the work.
 
     `provisional`: nobody has responded, so the deadline of the resolution clock is counted from that of the response.
     """
@@ -242,7 +242,7 @@ def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> _Draft:
 
 
 def _days_off(before: date, after: date, time: PageTime) -> Iterator[_Draft]:
-    """What is said of the whole days between two working days."""
+    """The words for the whole days between two working days."""
     off = days_between(before, after)
     if not off:
         return
