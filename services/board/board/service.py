@@ -44,6 +44,8 @@ from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
+_GATHER_SECONDS: Final = 0.2
+"""The tickets topic has sixty watermarks a second, which the board does not need."""
 _REPORT_SECONDS: Final = 1800
 
 
@@ -146,12 +148,12 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
         return dict.fromkeys(watermarks)  # nothing waits for a watermark
 
     consumers = [
-        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
-        for topic, on_batch in (
-            (TICKETS_TOPIC, handlers.on_tickets),
-            (DEADLINES_TOPIC, handlers.on_deadlines),
-            (ESCALATIONS_TOPIC, handlers.on_escalations),
-            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit, gather_seconds=gather_seconds)
+        for topic, on_batch, gather_seconds in (
+            (TICKETS_TOPIC, handlers.on_tickets, _GATHER_SECONDS),
+            (DEADLINES_TOPIC, handlers.on_deadlines, 0),
+            (ESCALATIONS_TOPIC, handlers.on_escalations, 0),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications, 0),
         )
     ]
     runtime.scheduler.every(
@@ -162,12 +164,7 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
 
 def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(
-        runtime.clock,
-        settings.zone,
-        lambda: model.refresher.staleness,
-        {each.topic: each.ready for each in model.consumers},
-    )
+    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)

@@ -46,7 +46,7 @@ got about the ticket.
 class WebhookQueue:
     """Decides which events make webhooks (docs/decisions/0049-outgoing-webhooks.md), and stores them with their bodies.
 
-    `wake` tells the sender of this process about new ones.
+    `wake` is called after a commit of new ones.
     """
 
     file: WebhooksFile
@@ -74,7 +74,7 @@ class WebhookQueue:
         since = dict(await load_since(connection))
         new: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
         if new := [key for key in new if key not in since]:
-            # They get the events from now on.
+            # They get the events that occur from now on.
             await add_endpoints(connection, new, self.clock.now())
             since |= dict.fromkeys(new, self.clock.now())
         wanted = [
