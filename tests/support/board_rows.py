@@ -14,7 +14,8 @@ import escalator.service
 import escalator.settings
 import httpx
 import orjson
-from board.store.tables import DELIVERIES, TICKETS
+from board.store.records import delivery_writes
+from board.store.tables import TICKETS
 from escalator.service import EscalatorService
 from sqlalchemy import delete
 from tocsin.events import DeliveryEvent, Fact, Ticket
@@ -74,18 +75,8 @@ class BoardRows:
 
     async def add_deliveries(self, *deliveries: DeliveryEvent) -> None:
         """The latest events of these deliveries have arrived."""
-        rows = [
-            {
-                "delivery_id": event.delivery_id,
-                "ticket_id": event.ticket_id,
-                "state": event.state,
-                "at": event.at,
-                "delivery": event.model_dump_json(),
-            }
-            for event in deliveries
-        ]
         async with self.board.runtime.writer.begin() as connection:
-            await bulk.insert(connection, DELIVERIES, rows)
+            await bulk.execute(connection, delivery_writes(deliveries))
 
 
 def board_row(

@@ -42,7 +42,7 @@ SHIPPED_DIRECTORY = (DEFAULT_POLICY.parent / "directory.yaml").read_text("utf-8"
 
 
 @dataclass
-class ToldStory:
+class PublishedStory:
     """One ticket: facts arrive, time passes, and everything that the four services publish is kept.
 
     Mails arrive `delay` after their notification.
@@ -59,7 +59,7 @@ class ToldStory:
     @classmethod
     def of(
         cls, policies: PolicyHistory | None = None, directory: str = SHIPPED_DIRECTORY, **fields: Any
-    ) -> "ToldStory":
+    ) -> "PublishedStory":
         return cls(FakeTimer(policies or shipped_history(), **fields), load_directory(directory, "directory.yaml"))
 
     def receive(self, *facts: Fact) -> None:
