@@ -8,6 +8,7 @@ BoardError
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
 ├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
+├── TooManyReportsError      the process builds no further report at the same time
 ├── TooManyWatchersError     the process accepts no further live page
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
@@ -61,6 +62,10 @@ class LoginRequiredError(BoardError):
 
 class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
+
+
+class TooManyReportsError(BoardError):
+    """The process builds no further report at the same time."""
 
 
 class TooManyWatchersError(BoardError):

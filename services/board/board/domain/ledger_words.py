@@ -168,10 +168,11 @@ def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[_D
         return
     days = _working_days(run, time)
     if not days:
-        begin, end = run[0].begin, run[-1].end
-        yield _Draft(("Outside business hours from ", time.exact(begin), " to ", _end(begin, end, time), "."))
+        yield _outside(run[0].begin, run[-1].end, time)
         return
     begins_inside, ends_inside = run[0].reason == "counted", run[-1].reason == "counted"
+    if not begins_inside and _spans_days(run[0], time):
+        yield _outside(run[0].begin, run[0].end, time)
     groups = _equal_days(days, time)
     for index, group in enumerate(groups):
         if index:
@@ -185,6 +186,16 @@ def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[_D
             is_first = begins_inside and index == number == 0
             is_last = ends_inside and index == len(groups) - 1 and number == len(group) - 1
             yield _day_line(day, until_closing=is_first and not is_last, time=time)
+    if not ends_inside and _spans_days(run[-1], time):
+        yield _outside(run[-1].begin, run[-1].end, time)
+
+
+def _outside(begin: datetime, end: datetime, time: PageTime) -> _Draft:
+    return _Draft(("Outside business hours from ", time.exact(begin), " to ", _end(begin, end, time), "."))
+
+
+def _spans_days(interval: LedgerInterval, time: PageTime) -> bool:
+    return time.local(interval.begin).date() != time.local(interval.end).date()
 
 
 def _working_days(run: Iterable[LedgerInterval], time: PageTime) -> list[_WorkingDay]:

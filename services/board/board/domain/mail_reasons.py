@@ -93,6 +93,8 @@ def _reason(
     recipient = delivery.recipient
     cause = story.causes.get(delivery.notification_id)
     reader = recipient.name or recipient.email or "nobody"
+    if _was_never_addressed(delivery):
+        reader = story.title(recipient.role)
     return MailReason(
         anchor=anchor(delivery.delivery_id),
         kind=MAIL_KINDS[delivery.state],
@@ -111,11 +113,19 @@ def _title(kind: str, tier: int | None) -> str:
     return f"{name}, tier {tier}" if tier else name
 
 
+def _was_never_addressed(delivery: DeliveryEvent) -> bool:
+    """Whether the mail was cancelled before anybody looked up who holds its role."""
+    recipient = delivery.recipient
+    return delivery.state == "cancelled" and recipient.name is None and recipient.role not in _TICKET_ROLES
+
+
 def _holds(delivery: DeliveryEvent, story: TicketStory) -> str:
     recipient = delivery.recipient
     if recipient.role in _TICKET_ROLES:
         return f"{recipient.name or recipient.email or 'Nobody'} {_TICKET_ROLES[recipient.role]}."
     title = story.title(recipient.role)
+    if _was_never_addressed(delivery):
+        return f"It was for whoever holds the role {title}."
     if recipient.name is None:
         return f"Nobody holds the role {title}."
     before = ""

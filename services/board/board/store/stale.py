@@ -18,6 +18,8 @@ from board.store.versions import begin_changes
 
 SETTLE: Final = timedelta(milliseconds=50)
 """The pause between a record and the requests about it, in which the owners handle the record."""
+RECENT: Final = timedelta(hours=1)
+"""The age up to which an outdated ticket may wait for its owners as others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,15 @@ class RefreshedTicket:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """How many tickets are outdated, and for how long the oldest has been."""
+    """How many tickets are outdated, and for how long the oldest has been.
+
+    `recent_...`: only those that became outdated within `RECENT`. An older one has a fault that concerns it alone.
+    """
 
     tickets: int
     age: timedelta
+    recent_tickets: int
+    recent_age: timedelta
 
 
 async def mark_stale(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
@@ -104,10 +111,12 @@ def _columns(refreshed: Sequence[RefreshedTicket]) -> dict[str, list[Any]]:
     }
 
 
-async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) -> Staleness:
-    """How outdated the tickets of these tenants are."""
-    row = (await connection.execute(_STALENESS, {"tenants": list(tenants)})).one()
-    return Staleness(row.tickets, row.age or timedelta(0))
+async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) -> dict[str, Staleness]:
+    """How outdated the tickets of these tenants are, for each that has any."""
+    rows = await connection.execute(_STALENESS, {"tenants": list(tenants), "recent": RECENT})
+    return {
+        row.tenant: Staleness(row.tickets, row.age, row.recent_tickets, row.recent_age or timedelta(0)) for row in rows
+    }
 
 
 async def count_without_key(connection: AsyncConnection, tenants: Collection[str]) -> dict[str, int]:
@@ -168,9 +177,16 @@ _STORE: Final = text(
 )
 _STALENESS: Final = text(
     """
-    SELECT count(*) AS tickets, clock_timestamp() - min(stale_at) AS age
-    FROM tickets WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
+    SELECT
+        tenant,
+        count(*) AS tickets,
+        clock_timestamp() - min(stale_at) AS age,
+        count(*) FILTER (WHERE is_recent) AS recent_tickets,
+        clock_timestamp() - min(stale_at) FILTER (WHERE is_recent) AS recent_age
+    FROM tickets, LATERAL (SELECT stale_at > clock_timestamp() - CAST(:recent AS interval)) AS recent (is_recent)
+    WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
         AND tenant = ANY(CAST(:tenants AS text[]))
+    GROUP BY tenant
     """
 )
 _WITHOUT_KEY: Final = text(

@@ -19,6 +19,7 @@ from board.domain.board_page import count_tickets
 from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.live_position import LivePosition
 from board.domain.ticket_row import next_change
+from board.domain.viewer import Viewer
 from board.errors import TooManyWatchersError
 from board.workers.open_tickets import OpenTickets
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 
 MOST_WATCHERS: Final = 500
 """Watchers of one process. Each has a connection; HTTP requests need some too."""
+MOST_OF_ONE: Final = 50
+"""Watchers with the same key or person, so that one cannot take all places."""
 POLL_SECONDS: Final = 1.0
 """Real seconds between two reads of the changes of other replicas, while somebody watches."""
 PAUSE_SECONDS: Final = 0.25
@@ -43,6 +46,7 @@ Render = Callable[[BoardTicket, datetime], str]
 class Watcher:
     """A client. `pending` has the tickets that it has not got yet; None means that it must load the page again."""
 
+    viewer: Viewer
     wanted: BoardFilter
     pending: dict[UUID, None] | None = field(default_factory=dict)
     is_closed: bool = False
@@ -77,7 +81,7 @@ class LiveUpdates:
         tickets: OpenTickets,
         clock: TimeSource,
         render: Render,
-        problem: Callable[[], str | None],
+        problem: Callable[[str], str | None],
         directory: Callable[[], Directory | None],
     ) -> None:
         self._directory = directory
@@ -156,19 +160,19 @@ class LiveUpdates:
             if ticket_ids := by_tenant.get(watcher.wanted.tenant):
                 watcher.add(ticket_ids)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether this process accepts no further watcher."""
-        return len(self._watchers) >= MOST_WATCHERS
+    def is_full(self, viewer: Viewer) -> bool:
+        """Whether this process accepts no further watcher of the viewer."""
+        own = sum(watcher.viewer == viewer for watcher in self._watchers)
+        return own >= MOST_OF_ONE or len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self, wanted: BoardFilter, after: LivePosition) -> Watcher:
+    async def watch(self, viewer: Viewer, wanted: BoardFilter, after: LivePosition) -> Watcher:
         """A new watcher, which gets what has changed after that position. Raises TooManyWatchersError.
 
         Call `leave` at the end.
         """
-        if self.is_full:
+        if self.is_full(viewer):
             raise TooManyWatchersError
-        watcher = Watcher(wanted)
+        watcher = Watcher(viewer, wanted)
         self._watchers[watcher] = None
         metrics.WATCHERS.set(len(self._watchers))
         try:
@@ -204,7 +208,7 @@ class LiveUpdates:
         frames = [self._frame(watcher.wanted, ticket_id, known.get(ticket_id)) for ticket_id in ticket_ids]
         if frames:
             frames.append(self._count(watcher.wanted, known.values()))
-        frames.append(self._heartbeat())
+        frames.append(self._heartbeat(watcher.wanted.tenant))
         return frames
 
     def _frame(self, wanted: BoardFilter, ticket_id: UUID, found: BoardTicket | None) -> bytes:
@@ -231,10 +235,10 @@ class LiveUpdates:
             kept = self._groups[found.ticket_id] = (found.version, found.group(self._at))
         return kept[1]
 
-    def _heartbeat(self) -> bytes:
+    def _heartbeat(self, tenant: str) -> bytes:
         position = LivePosition(self._version, self._at)
         now = self._clock.now()
-        data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem()}
+        data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem(tenant)}
         return f"id: {position}\n".encode() + _event("heartbeat", data)
 
     def _plan(self, ticket: BoardTicket, now: datetime) -> None:

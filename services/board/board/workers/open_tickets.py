@@ -95,9 +95,13 @@ class OpenTickets:
                 await self._forget()
             self._used_at = now
             if now - self._read_at >= every:
-                while changed := await self._source.changed(self.version):
+                until = await self._source.version()  # under load, changes without an end come later
+                while self.version < until:
+                    changed = await self._source.changed(self.version)
                     for ticket in changed:
                         self._apply(ticket)
+                    if not changed:  # the tickets have higher versions by now
+                        self.version = until
                 self._read_at = time.monotonic()
 
     def take_changes(self) -> Collection[BoardTicket]:

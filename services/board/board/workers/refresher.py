@@ -55,6 +55,7 @@ class Refresher:
 
     def __init__(self, engine: AsyncEngine, upstream: Upstream, on_change: Sequence[OnChange] = ()) -> None:
         self._engine = engine
+        self._claiming = engine.execution_options(isolation_level="AUTOCOMMIT")  # a claim is one statement
         self._upstream = upstream
         self._on_change = on_change
         self._woken = asyncio.Event()
@@ -64,8 +65,10 @@ class Refresher:
         """When the first ticket is due whose response was too old, by the monotonic clock."""
         self._measurement = Measurement(metrics.forget_staleness)
         self._without_key: frozenset[str] = frozenset()
-        self.staleness: Staleness | None = None
-        """As `measure` found it last."""
+        self._down_since: dict[tuple[str, str], float] = {}
+        """By service and tenant, when the first of the failures in a row was, by the monotonic clock."""
+        self.staleness: Mapping[str, Staleness] = {}
+        """By tenant, as `measure` found it last."""
 
     def wake(self) -> None:
         """Call it after a commit that marked tickets."""
@@ -98,7 +101,7 @@ class Refresher:
         Raises errors of the database; those of the owners only postpone the tickets.
         """
         self._retry_at = float("inf")
-        async with self._engine.begin() as connection:
+        async with self._claiming.connect() as connection:
             due = await claim(connection, self._upstream.tenants, most=MOST_TICKETS, lease=_LEASE)
         by_tenant: dict[str, list[StaleTicket]] = defaultdict(list)
         for ticket in due:
@@ -115,6 +118,15 @@ class Refresher:
             act()
         return len(due)
 
+    def down_for(self, tenant: str) -> Mapping[str, timedelta]:
+        """The services that do not respond about this tenant's tickets, with the real time since the first failure."""
+        now = time.monotonic()
+        return {
+            service: timedelta(seconds=now - since)
+            for (service, owner), since in self._down_since.items()
+            if owner == tenant
+        }
+
     async def measure(self) -> None:
         """Set the gauges from the database."""
         tenants = self._upstream.tenants
@@ -123,8 +135,8 @@ class Refresher:
                 staleness = await load_staleness(connection, tenants)
                 without_key = await count_without_key(connection, tenants)
         self.staleness = staleness
-        metrics.STALE_TICKETS.set(staleness.tickets)
-        metrics.STALE_SECONDS.set(staleness.age.total_seconds())
+        metrics.STALE_TICKETS.set(sum(each.tickets for each in staleness.values()))
+        metrics.STALE_SECONDS.set(max((each.age.total_seconds() for each in staleness.values()), default=0.0))
         metrics.TICKETS_WITHOUT_KEY.set(sum(without_key.values()))
         if new := without_key.keys() - self._without_key:
             log.warning("tenants_without_key", tenants=sorted(new), hint="Add their keys to TOCSIN_UPSTREAM_KEYS.")
@@ -147,10 +159,12 @@ class Refresher:
             items = {UUID(item["ticket_id"]): item for item in await request}
         except UpstreamError as error:
             self._failures[name, tenant] += 1
+            self._down_since.setdefault((name, tenant), time.monotonic())
             metrics.REFRESH_FAILURES.labels(name).inc()
             log.warning("upstream_failed", upstream=name, tenant=tenant, error=str(error))
             return None
         self._failures[name, tenant] = 0
+        self._down_since.pop((name, tenant), None)
         return items
 
     def _refreshed(
