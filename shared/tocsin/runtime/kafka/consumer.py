@@ -53,8 +53,9 @@ class Consumer:
 
     With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: leases assign the
     partitions to them, and the locks on the stored offsets decide which of them handles a record. `lease_engine` is for
-    the leases alone, with one connection. `group` is the name under which Kafka's tools show the lag. Records may be
-    read up to `gather_seconds` late: less work where a topic has many watermarks and its events are not urgent.
+    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag. With
+    `gather_seconds`, Kafka sends records that much later and in fewer responses: less work where a topic has many
+    watermarks, and its events are not urgent.
     """
 
     def __init__(
