@@ -52,7 +52,7 @@ class BoardRows:
         return response.json()
 
     async def add(self, name: str, facts: Sequence[Fact], *, state: str = "open", **fields: Any) -> UUID:
-        """The ticket has arrived everywhere, and what has fallen due by now was published and handled."""
+        """Add a ticket to all services, with everything due by now published and handled. Returns its id."""
         received = events(name, facts, **fields)
         await self.timer.receive(*received)
         await self.timer.advance(self.now)
@@ -74,7 +74,7 @@ class BoardRows:
         return ticket.ticket_id
 
     async def add_deliveries(self, *deliveries: DeliveryEvent) -> None:
-        """The latest events of these deliveries have arrived."""
+        """Store these events as the latest of their deliveries."""
         async with self.board.runtime.writer.begin() as connection:
             await bulk.execute(connection, delivery_writes(deliveries))
 
