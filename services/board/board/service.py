@@ -25,6 +25,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.reports import ReportSlots
 from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
@@ -42,6 +43,8 @@ from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
+_GATHER_SECONDS: Final = 0.2
+"""The tickets topic has sixty watermarks a second, which the board does not need."""
 _REPORT_SECONDS: Final = 1800
 
 
@@ -96,17 +99,13 @@ def build(
     directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     links = TicketLinks(settings.public_url, settings.ticket_urls or {})
-    upstream = Upstream(
-        sla_timer_url=settings.sla_timer_url,
-        escalator_url=settings.escalator_url,
-        keys=settings.upstream_keys,
-        transports=transports,
-    )
+    # Reports use separate connections: the many requests of a report delay no ticket.
+    upstream, reports_upstream = (_build_upstream(settings, transports) for _ in range(2))
     webhooks = _build_webhooks(runtime, settings, links)
     model = _build_read_model(runtime, upstream, webhooks.queue)
     live_pages = _build_live_pages(runtime, settings, directory, model)
     mailer = ReportMailer(
-        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+        runtime.writer, directory, runtime.clock, reports_upstream.get, settings.public_url, runtime.relay.wake
     )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
@@ -114,6 +113,7 @@ def build(
         model.consumers,
         [
             *_page_routers(runtime, settings, directory, upstream, links, live_pages),
+            reports.router(reports_upstream.get, runtime.clock, settings.zone, ReportSlots()),
             machine.router(MachineContext(runtime.reader, live_pages.tickets.load, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
         ],
@@ -147,12 +147,12 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
         return dict.fromkeys(watermarks)  # nothing waits for a watermark
 
     consumers = [
-        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
-        for topic, on_batch in (
-            (TICKETS_TOPIC, handlers.on_tickets),
-            (DEADLINES_TOPIC, handlers.on_deadlines),
-            (ESCALATIONS_TOPIC, handlers.on_escalations),
-            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit, gather_seconds=gather_seconds)
+        for topic, on_batch, gather_seconds in (
+            (TICKETS_TOPIC, handlers.on_tickets, _GATHER_SECONDS),
+            (DEADLINES_TOPIC, handlers.on_deadlines, 0),
+            (ESCALATIONS_TOPIC, handlers.on_escalations, 0),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications, 0),
         )
     ]
     runtime.scheduler.every(
@@ -188,8 +188,16 @@ def _page_routers(
         live.router(live_pages.updates),
         ticket_page.router(TicketPages(runtime.reader, upstream), clock, zone, directory.current, links),
         on_call_page.router(directory, clock, zone),
-        reports.router(upstream, clock, zone),
     ]
+
+
+def _build_upstream(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None) -> Upstream:
+    return Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
+    )
 
 
 def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) -> OutgoingWebhooks:

@@ -42,7 +42,7 @@ _OTHER_SITE: Final = Problem(403, "The form was sent by another site. Open the p
 
 @dataclass(frozen=True, kw_only=True)
 class TrustedProxies:
-    """Proxies that have checked who a person is. `tenants` has the tenant of each group that may look."""
+    """Proxies that have checked who a person is. `tenants` has the tenant of each group with access."""
 
     networks: Sequence[Network]
     user_header: str
@@ -77,7 +77,7 @@ class TrustedProxies:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Decides who looks at a page. `sessions` is None if nobody can sign in with an API key."""
+    """Decides who may see a page. `sessions` is None if nobody can sign in with an API key."""
 
     keys: KeyRing
     proxies: TrustedProxies

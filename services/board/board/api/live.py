@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 HEARTBEAT_SECONDS: Final = 10.0
 """Real seconds between two events, so that a client notices a dead connection, and a removed key ends the stream."""
 _SEND_SECONDS: Final = 20.0
-"""A client that does not read for so long is dropped. It connects again and gets what it has missed."""
+"""Real seconds after which a client that does not read is dropped. It reconnects and gets the changes since then."""
 _FULL: Final = Problem(503, "Too many pages are open. Retry.", headers={"Retry-After": "10"})
 
 
@@ -68,7 +68,7 @@ async def _events(
     try:
         watcher = await updates.watch(viewer, wanted, position)
     except TooManyWatchersError:
-        return  # others were faster; the client tries again
+        return  # the last places were taken meanwhile; the client tries again
     except Exception as error:
         if not is_transient(error):
             raise

@@ -1,8 +1,8 @@
-"""Tickets whose clocks and ladder are outdated: mark, claim, and store what the owners responded.
+"""Tickets whose clocks and ladder are outdated: mark them, claim them, and store the responses of the owners.
 
 `refresh_at` is the next attempt, `stale_at` the instant since which a record has arrived that no response includes yet;
 both are real time. A claim moves `refresh_at`, and so does every record that arrives: a response counts only if
-`refresh_at` is still that of its claim. No lock is held while the owners are asked.
+`refresh_at` is still that of its claim. No lock is held during a request.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from board.store.versions import begin_changes
 
 SETTLE: Final = timedelta(milliseconds=50)
-"""How long after a record the owners are asked: they receive it at the same time, and need a moment to handle it."""
+"""The pause between a record and the requests about it, in which the owners handle the record."""
 RECENT: Final = timedelta(hours=1)
 """The age up to which an outdated ticket may wait for its owners as others do."""
 
@@ -39,7 +39,7 @@ class StaleTicket:
 
 @dataclass(frozen=True, slots=True)
 class RefreshedTicket:
-    """A claimed ticket after the owners were asked. `clocks` and `ladder` are JSON.
+    """A claimed ticket after the requests to its owners. `clocks` and `ladder` are JSON.
 
     `is_fresh`: they include everything that had arrived. `pause`: until the next attempt; null: with the next record.
     """
@@ -79,7 +79,7 @@ async def mark_changed(connection: AsyncConnection, ticket_ids: Collection[UUID]
 async def claim(
     connection: AsyncConnection, tenants: Collection[str], *, most: int, lease: timedelta
 ) -> list[StaleTicket]:
-    """Tickets of these tenants that are due, at most so many: outdated ones first, closed and historic ones last.
+    """Up to `most` tickets of these tenants that are due: outdated ones first, closed and historic ones last.
 
     No other replica claims them until `lease` has passed.
     """
@@ -88,7 +88,7 @@ async def claim(
 
 
 async def store_refreshed(connection: AsyncConnection, refreshed: Sequence[RefreshedTicket]) -> int:
-    """Store what the owners responded, and return for how many tickets it still counted."""
+    """Store the responses of the owners. Returns for how many tickets they still counted."""
     ticket_ids = [each.claimed.ticket_id for each in refreshed]
     await begin_changes(connection)
     rows = await connection.execute(_LOCK, {"ticket_ids": ticket_ids})

@@ -30,7 +30,7 @@ MOST_WATCHERS: Final = 500
 MOST_OF_ONE: Final = 50
 """Watchers with the same key or person, so that one cannot take all places."""
 POLL_SECONDS: Final = 1.0
-"""How often changes of other replicas are read while somebody watches."""
+"""Real seconds between two reads of the changes of other replicas, while somebody watches."""
 PAUSE_SECONDS: Final = 0.25
 """The shortest time between two reads: a burst of commits becomes one update."""
 
@@ -66,7 +66,7 @@ class Watcher:
 
 @dataclass
 class _TenantTimes:
-    """When tickets change their group although no fact arrives, and which did so since `start`."""
+    """The instants at which tickets change their group without a new fact, and which tickets did since `start`."""
 
     start: datetime
     next: dict[UUID, datetime]
@@ -124,7 +124,7 @@ class LiveUpdates:
             watcher.close()
 
     async def update(self) -> None:
-        """Read the changes once, and tell the watchers. Raises errors of the database."""
+        """Read the changes once, and hand them to the watchers. Raises errors of the database."""
         with metrics.LIVE_UPDATE_SECONDS.time():
             await self._tickets.refresh()
             self._dispatch()
@@ -194,7 +194,7 @@ class LiveUpdates:
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """The client is gone."""
+        """Remove a watcher whose client is gone."""
         self._watchers.pop(watcher, None)
         metrics.WATCHERS.set(len(self._watchers))
 
@@ -218,7 +218,7 @@ class LiveUpdates:
         kept = self._frames.get(ticket_id)
         if kept is None or kept[0] is not html:
             if len(self._frames) >= _MOST_FRAMES:
-                self._frames.clear()  # those of closed tickets would stay for ever
+                self._frames.clear()  # otherwise those of closed tickets would stay forever
             data = {"id": str(ticket_id), "group": self._group(found).value, "html": html}
             kept = self._frames[ticket_id] = (html, _event("ticket", data))
         return kept[1]
@@ -256,7 +256,7 @@ class LiveUpdates:
             times.next[ticket_id] = at
 
     def _moved_since(self, times: _TenantTimes, tickets: Iterable[BoardTicket], at: datetime) -> Sequence[UUID]:
-        """The tickets that have changed their group after `at` although no fact arrived."""
+        """The tickets whose group has changed after `at` without a new fact."""
         if at < times.start:
             older = [(times.start, each.ticket_id) for each in tickets if _has_moved(each, at, times.start)]
             times.past[:0] = older
@@ -280,7 +280,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 
 async def _wait_any(seconds: float, *events: asyncio.Event) -> None:
-    """Return when one of the events is set, or after so many seconds."""
+    """Return when one of the events is set, or after this many seconds."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for each in waiting:
