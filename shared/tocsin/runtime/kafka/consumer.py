@@ -53,8 +53,8 @@ class Consumer:
 
     With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: leases assign the
     partitions to them, and the locks on the stored offsets decide which of them handles a record. `lease_engine` is for
-    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag. Records may be
-    read up to `gather_seconds` late: less work where a topic has many watermarks and its events are not urgent.
+    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag. With
+    `gather_seconds`, records are read up to so much later: less work where most are watermarks and none is urgent.
     """
 
     def __init__(
