@@ -52,14 +52,14 @@ class Served:
         self.clock = BusinessClock(NOW, NOW, 0)
         self.tickets = OpenTickets(self.source)
         self.rows = BoardRows(ZONE, lambda: None)
-        self.updates = LiveUpdates(self.tickets, self.clock, self.rows.render, lambda: None, lambda: None)
+        self.updates = LiveUpdates(self.tickets, self.clock, self.rows.render, lambda _: None, lambda: None)
         self.html = ""
         self.events: bytes | None = None
         """What the next connection to `/live` gets. Without it the connection fails, and the browser tries again."""
 
     async def prepare(self) -> None:
         """Render the page as it is now."""
-        board = Board(tickets=self.tickets, rows=self.rows, clock=self.clock, zone=ZONE, problem=lambda: None)
+        board = Board(tickets=self.tickets, rows=self.rows, clock=self.clock, zone=ZONE, problem=lambda _: None)
         page = await board.page("default", BoardQuery("", "", "", "", ""), is_wall=False)
         page = replace(page, rate=1.0)  # business time passes in the browser only
         self.html = render("board.html.j2", viewer=Viewer("default", "ada"), section="board", page=page)
@@ -141,7 +141,7 @@ async def test_a_change_keeps_the_focus_finds_its_place_and_is_announced() -> No
     served = Served([board_ticket(name, clocks=[hours(left)], summary=name) for name, left in lefts.items()])
     first, second, third, fourth = served.source.tickets.values()
     await served.prepare()
-    watcher = await served.updates.watch(BoardFilter("default"), LivePosition(4, NOW))
+    watcher = await served.updates.watch(Viewer("default", "ada"), BoardFilter("default"), LivePosition(4, NOW))
     served.updates.take(watcher)
     served.source.put(replace(first, clocks=(hours(45),)))
     served.source.put(replace(second, clocks=(hours(-2),)))

@@ -25,6 +25,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.reports import ReportSlots
 from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
@@ -98,17 +99,13 @@ def build(
     directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     links = TicketLinks(settings.public_url, settings.ticket_urls or {})
-    upstream = Upstream(
-        sla_timer_url=settings.sla_timer_url,
-        escalator_url=settings.escalator_url,
-        keys=settings.upstream_keys,
-        transports=transports,
-    )
+    # Reports use separate connections: the many requests of a report delay no ticket.
+    upstream, reports_upstream = (_build_upstream(settings, transports) for _ in range(2))
     webhooks = _build_webhooks(runtime, settings, links)
     model = _build_read_model(runtime, upstream, webhooks.queue)
     live_pages = _build_live_pages(runtime, settings, directory, model)
     mailer = ReportMailer(
-        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+        runtime.writer, directory, runtime.clock, reports_upstream.get, settings.public_url, runtime.relay.wake
     )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
@@ -116,6 +113,7 @@ def build(
         model.consumers,
         [
             *_page_routers(runtime, settings, directory, upstream, links, live_pages),
+            reports.router(reports_upstream.get, runtime.clock, settings.zone, ReportSlots()),
             machine.router(MachineContext(runtime.reader, live_pages.tickets.load, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
         ],
@@ -165,12 +163,7 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
 
 def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(
-        runtime.clock,
-        settings.zone,
-        lambda: model.refresher.staleness,
-        {each.topic: each.ready for each in model.consumers},
-    )
+    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
@@ -195,8 +188,16 @@ def _page_routers(
         live.router(live_pages.updates),
         ticket_page.router(TicketPages(runtime.reader, upstream), clock, zone, directory.current, links),
         on_call_page.router(directory, clock, zone),
-        reports.router(upstream, clock, zone),
     ]
+
+
+def _build_upstream(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None) -> Upstream:
+    return Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
+    )
 
 
 def _build_webhooks(runtime: Runtime, settings: Settings, links: TicketLinks) -> OutgoingWebhooks:

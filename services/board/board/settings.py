@@ -37,7 +37,7 @@ class UpstreamSettings(ClockSettings):
     sla_timer_url: str = "http://127.0.0.1:8081"
     escalator_url: str = "http://127.0.0.1:8082"
     upstream_keys: Json[dict[str, Annotated[SecretStr, AfterValidator(_upstream_key)]]]
-    """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+    """By tenant, the API key with `tickets:read` for calls of the other services."""
 
 
 class WebhookSettings(EnvironmentSettings):

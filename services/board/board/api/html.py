@@ -36,7 +36,7 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
     "svg": "image/svg+xml",
 }
 _TITLES: Final[Mapping[int, str]] = {
-    400: "This does not work",
+    400: "Invalid request",
     401: "API key not valid",
     403: "No access",
     404: "Not found",
@@ -103,7 +103,7 @@ async def compressed(request: Request, text: str) -> Response:
 
 
 def prefers_html(request: Request) -> bool:
-    """Whether the client is a browser, or names nothing: a client of an API asks for JSON, or for a file with data."""
+    """Whether the client is a browser or states no preference. Other clients request JSON, or a file with data."""
     accept = request.headers.get("accept", "")
     if request.url.path.endswith((".csv", ".json")):
         return False
@@ -120,7 +120,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def static_routes() -> APIRouter:
-    """`GET /static/{file}`: the address contains a hash of the content, so that browsers keep the file for ever."""
+    """`GET /static/{file}`: the address contains a hash of the content, so that browsers may keep the file forever."""
     routes = APIRouter(dependencies=[ANY_QUERY])
     by_address = {file.address: file for file in static_files().values()}
 

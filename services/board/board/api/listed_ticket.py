@@ -20,7 +20,7 @@ TICKET_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class ListedTicketResponse(ResponseModel):
-    """A ticket: its ids, and what people call it."""
+    """A ticket: its ids, and the fields by which people know it."""
 
     ticket_id: UUID
     source: str

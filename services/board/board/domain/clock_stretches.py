@@ -1,4 +1,4 @@
-"""What a clock did, and will do until its deadline, as stretches of time. Pure."""
+"""Divides the time of a clock, until its deadline, into stretches that count or not. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from board.domain.clock_ledger import ClockAccount, IntervalReason
 
 
 class BarKind(StrEnum):
-    """What a stretch of a lane is; also its CSS class."""
+    """The kind of a stretch of a lane; also its CSS class."""
 
     USED = "used"
     OVER = "over"
@@ -31,9 +31,9 @@ _BAR_KINDS: Final[dict[IntervalReason, BarKind]] = {
 
 
 def clock_stretches(clock: BoardClock, account: ClockAccount | None, now: datetime) -> list[tuple[Stretch, BarKind]]:
-    """What the clock did and will do until its deadline, in order and without overlaps.
+    """The stretches of a clock from its start to its deadline, in order and without overlaps.
 
-    Without an account, only its beginning and end are known.
+    Without an account, only the start and the end of its past are known.
     """
     past_end = min(clock.ended_at or now, max(now, clock.started_at))
     if account is None:
@@ -49,7 +49,7 @@ def clock_stretches(clock: BoardClock, account: ClockAccount | None, now: dateti
 
 
 def _continued(clock: BoardClock, account: ClockAccount, past: Sequence[tuple[Stretch, BarKind]]) -> BarKind:
-    """What the clock does after the last interval that is listed."""
+    """The kind of the stretch after the last listed interval."""
     if account.truncated or not past or clock.state is ClockState.PAUSED:
         return BarKind.PAUSED if clock.state is ClockState.PAUSED else BarKind.USED
     return past[-1][1]

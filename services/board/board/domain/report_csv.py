@@ -1,4 +1,4 @@
-"""A report as CSV: one line a number, and one line a missed target. Pure.
+"""A report as CSV: one line for each number and each missed target. Pure.
 
 Durations are seconds. A text that a spreadsheet would take for a formula gets an apostrophe in front.
 """

@@ -64,7 +64,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class ChannelMean:
-    """The mean response time of a channel. `customer` has a target of their own; null: all others."""
+    """The mean response time of a channel. `customer` has a special target; null: all others."""
 
     channel: str
     customer: str | None
@@ -88,10 +88,10 @@ class TierDepth:
 
 @dataclass(frozen=True, slots=True)
 class TimeSpent:
-    """Where the time of the clocks with a duration went. The four parts add up to `gross_seconds`.
+    """How the time of the clocks with a duration was spent. The four parts add up to `gross_seconds`.
 
-    Ours is what the clock counted. The customer's is waiting for the customer, also outside business hours. `closed` is
-    the time between a resolve and a reopen.
+    `ours_seconds` is the time that the clock counted, `customer_seconds` the time waiting for the customer, also
+    outside business hours, and `closed_seconds` the time between a resolve and a reopen.
     """
 
     clock: ClockName
@@ -113,7 +113,7 @@ class ExcludedCategory:
 
 @dataclass(frozen=True, slots=True)
 class Remarks:
-    """What the numbers contain and leave out, in clocks; `voided` are those of which late evidence voided an event.
+    """The clocks that the numbers contain and leave out. `voided`: late evidence voided one of their events.
 
     `silent`, `running` (breached and not ended) and `cancelled` have no duration, `by_start` are not in the
     distribution.

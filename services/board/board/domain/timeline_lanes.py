@@ -41,7 +41,7 @@ class LaneBar:
 
 @dataclass(frozen=True, slots=True)
 class LaneMark:
-    """Something at an instant. `text` is drawn in it or beside it; `title` describes it. `planned`: it lies ahead."""
+    """A mark at an instant. `text` is drawn in it or beside it; `title` describes it. `planned`: in the future."""
 
     at: datetime
     kind: str
@@ -53,7 +53,7 @@ class LaneMark:
 
 @dataclass(frozen=True, slots=True)
 class TimelineLane:
-    """A lane: its name, what is below the name, and its content in order."""
+    """A lane: its name, the detail below the name, and its content in order."""
 
     name: str
     detail: str
@@ -67,7 +67,7 @@ class TimelineLane:
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """What the drawing shows: from `begin` to `end`, and the instants at which something is marked."""
+    """The time that the drawing shows, from `begin` to `end`, and the instants with a mark."""
 
     begin: datetime
     end: datetime
@@ -111,7 +111,7 @@ def timeline_lanes(story: TicketStory, time: PageTime) -> list[TimelineLane]:
 def timeline_span(story: TicketStory, lanes: Sequence[TimelineLane], time: PageTime) -> TimelineSpan:
     """From the opening to the end of a closed ticket; of an open one, to now and what follows soon.
 
-    What lies further ahead than the ticket is old does not squeeze what has happened.
+    The future is limited by the age of the ticket, so that the past stays readable.
     """
     begin = story.ticket.ticket.opened_at
     marks = [mark for lane in lanes for mark in lane.marks]
@@ -203,8 +203,8 @@ def _escalation_lane(story: TicketStory, time: PageTime) -> Iterator[TimelineLan
 
 def _step_marks(story: TicketStory) -> Iterator[LaneMark]:
     for step in story.of_type(LadderStepDue):
-        told = step_tier(step, story)
-        tier = told.tier if told is not None else None
+        notify = step_tier(step, story)
+        tier = notify.tier if notify is not None else None
         text = str(tier.number if tier else step.step)
         title = f"tier {tier.number}, {tier.title}" if tier else f"step {step.step}"
         yield LaneMark(step.at, EntryKind.STEP, text, title, voided=step.event_id in story.voided)

@@ -17,7 +17,7 @@ _TOP: Final = 24.0
 _ROW: Final = 40.0
 _BAR: Final = 18.0
 _SHADES: Final = 4
-"""How many colours tell neighbouring people apart."""
+"""The number of colours by which people differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from board.domain.time_words import WEEKDAYS
 from board.handlers.page_templates import page_environment
 
 MOST_MISSES: Final = 500
-"""The most missed targets on a page. CSV and JSON have all."""
+"""The most missed targets on a page. CSV and JSON list all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a webhook is about: one event of a ticket, made from the records of the topics. Pure."""
+"""The subject of a webhook: one event of a ticket, from the records of the topics. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
 @dataclass(frozen=True, slots=True)
 class VoidedEvent:
-    """The event that a `voided` one takes back. `event_id` is null for a step, which cycle, run and step identify."""
+    """The event that a `voided` one voids. `event_id` is null for a step, which cycle, run and step identify."""
 
     event: WebhookEvent
     event_id: UUID | None
@@ -74,7 +74,7 @@ class AcknowledgedTicket:
 
 
 def occurrence_of(event: Event) -> WebhookOccurrence | None:
-    """The occurrence in an event about a clock or a ladder; None if it makes no webhook, as a historic one
+    """The occurrence in an event about a clock or a ladder; None if it makes no webhook, such as a historic event
     (docs/decisions/0049-outgoing-webhooks.md).
     """
     match event:
