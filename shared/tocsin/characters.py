@@ -77,11 +77,6 @@ def is_line(text: str) -> bool:
     return not _NOT_IN_LINE.search(text)
 
 
-def is_block(text: str) -> bool:
-    """Whether `check_block` accepts the text."""
-    return not _NOT_IN_BLOCK.search(text.replace("\r\n", "\n"))
-
-
 def is_id(text: str) -> bool:
     """Whether `check_id` accepts the text."""
     return not _NOT_IN_ID.search(text)

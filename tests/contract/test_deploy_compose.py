@@ -46,7 +46,7 @@ IN_ENV = {
     "TOCSIN_PUBLIC_URL": "https://sla.example.com",
     "TOCSIN_SMTP": "mail-sink:1025",
     "TOCSIN_SMTP_TLS": "none",
-    "TOCSIN_UPSTREAM_KEYS": '{"default": "tcs_1025"}',
+    "TOCSIN_UPSTREAM_KEYS": '{"default": "tcs_00001025_1025"}',
 }
 HOOK_SECRETS = {
     f"TOCSIN_HOOK_{tool}" for tool in ("CONNECTWISE", "AUTOTASK", "HALOPSA", "ZENDESK", "FRESHDESK", "JIRA")

@@ -1,6 +1,7 @@
 """The board's pages on its database, over real connections: a person signs in, and sees tickets arrive and leave."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ from tocsin.runtime.http.api_keys import TICKETS_READ, edit_keys
 from tocsin.runtime.http.server import create_server, listen
 from tocsin.runtime.kafka.client import TICKETS_TOPIC
 from tocsin.runtime.kafka.records import Received
+from tocsin.runtime.process.tasks import cancel_all
 from tocsin_local.loopback import free_port
 
 SECONDS = 30
@@ -213,14 +215,27 @@ async def test_a_page_selects_in_the_database_what_the_filter_says_and_only_the_
     assert found == {"": ["SR-1", "SR-2"], "?text=vpn": ["SR-2"], "?customer=acme": ["XX-1"]}
 
 
-async def test_a_removed_key_ends_its_streams(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 0.05)
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "busy"])
+async def test_a_removed_key_ends_its_streams(world: World, monkeypatch: pytest.MonkeyPatch, is_busy: bool) -> None:
+    """Also while changes keep coming, each of which sends something before the time for a heartbeat."""
+    monkeypatch.setattr(live, "HEARTBEAT_SECONDS", 2.0)
+    first = opened("SR-1")
+    await world.receive(first)
+
+    async def keep_changing() -> None:
+        for number in itertools.count(2):
+            await world.receive(further(first, number, FactType.SEVERITY_CHANGED, severity=1 + number % 4))
+            await asyncio.sleep(0.1)
+
     async with world.browser() as browser:
         await login(browser, world.key)
         async with watching(browser, await position(browser)) as stream:
             await stream.until("heartbeat")
             edit_keys(world.keys, lambda keys: [])
+            changing = asyncio.create_task(keep_changing()) if is_busy else None
             await stream.rest()
+            if changing is not None:
+                await cancel_all([changing])
         assert (await browser.get("/")).headers["location"] == "/login"
 
 

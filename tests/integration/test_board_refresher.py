@@ -277,4 +277,5 @@ async def is_complete(world: BoardWorld, count: int) -> bool:
 async def stale(world: BoardWorld) -> int:
     """How many tickets are outdated."""
     async with world.engine("board").connect() as connection:
-        return (await load_staleness(connection, ["default"])).tickets
+        found = await load_staleness(connection, ["default"])
+    return found["default"].tickets if found else 0

@@ -422,10 +422,14 @@ async def test_the_lag_is_unknown_when_kafka_does_not_respond_for_a_while(
     async with background_tasks(watchdog.run(lambda: frozenset(range(6)))):
         await send(event("waits", 1))
         await eventually(lambda: ends.fetched > 1 and lag() == 1)
+        await eventually(lambda: watchdog.lag_seconds)
         ends.responds = False
-        await eventually(lambda: isnan(lag()))
+        await eventually(lambda: isnan(lag()) and watchdog.lag_seconds is None)
         ends.responds = True
-        await eventually(lambda: lag() == 1)
+        await eventually(lambda: lag() == 1 and watchdog.lag_seconds)
+        async with db.begin() as connection:
+            await OFFSETS.store_missing(connection, TICKETS_TOPIC, dict.fromkeys(range(6), 1))
+        await eventually(lambda: watchdog.lag_seconds == 0)
     await ends.close()
 
 

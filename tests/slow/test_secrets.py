@@ -23,13 +23,14 @@ from sqlalchemy.engine import make_url
 from support.calendar_feed import TOKEN, serve_feed
 from support.polling import eventually
 from support.secret_search import find_secrets
-from support.servers import SERVICES, log_line, suspended
+from support.servers import log_line, suspended
 from support.tls_smtp_sink import secured_sink
 from support.webhook_recordings import PROVIDERS, SHIPPED, auth_headers, story
 from tocsin.acknowledgement import LinkSigner
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, edit_keys, issue
 from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
+from tocsin_local.services import BOARD, PACKAGES, PIPELINE
 from tocsin_local.stack import Stack, StackOptions
 
 MAX_CONCURRENT: Final = 32
@@ -194,12 +195,23 @@ class AuditedStack:
             )
         await self.request("GET", f"{url}/ack", params={"token": token}, headers={"Authorization": f"Bearer {token}"})
 
+    async def read_pages(self, key: str) -> None:
+        """Signs in to the board with this key, and reads pages with and without the session."""
+        board = self.urls[BOARD]
+        form = {"key": key, "next": "/on-call"}
+        await self.request("POST", f"{board}/login", data=form, headers={"Origin": board})
+        await self.request("POST", f"{board}/login", data=form, headers={"Origin": "https://elsewhere.example"})
+        for path in ("/", "/on-call", "/reports/2026-01", "/login", "/live?after=no"):
+            await self.request("GET", f"{board}{path}", headers={"Authorization": f"Bearer {key}"})
+            await self.request("GET", f"{board}{path}")
+        self.http.cookies.clear()
+
     async def use_everything(self, number: int) -> None:
         """One round of ordinary use: tickets, webhooks, mails, links, lists."""
         own, intake = {"Authorization": f"Bearer {self.key}"}, self.urls["intake"]
         ticket = TICKET | {"external_id": f"SR-{number}"}
         lists = {"sla-timer": "compliance?from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z", "intake": "tickets"}
-        lists |= {"escalator": "escalations", "notifier": "deliveries"}
+        lists |= {"escalator": "escalations", "notifier": "deliveries", BOARD: "at-risk"}
         await asyncio.gather(
             self.request("POST", f"{intake}/v1/tickets", json=ticket, headers=own),
             self.request(
@@ -210,10 +222,11 @@ class AuditedStack:
             ),
             *(self.deliver_webhook(provider, number) for provider in PROVIDERS),
             self.deliver_mail(number),
+            *(self.read_pages(key) for key in (self.key, *self.keys)),
             *(self.follow_link(token) for token in self.links),
             *(
                 self.request("GET", f"{self.urls[service]}/{path}", headers=own)
-                for service in SERVICES
+                for service in PACKAGES
                 for path in ("readyz", "metrics", "v1/keys", "v1/dead-letters", f"v1/{lists[service]}")
             ),
         )
@@ -238,6 +251,7 @@ async def audited(tmp_path: Path) -> AsyncIterator[AuditedStack]:
             durable=False,
             directory=write_directory(tmp_path / "directory.yaml", feed.url),
             integrations=write_integrations(tmp_path / "integrations.yaml"),
+            services=(*PIPELINE, BOARD),
             settings=settings,
         )
         async with start(options) as stack:
@@ -251,6 +265,7 @@ async def start(options: StackOptions) -> AsyncIterator[AuditedStack]:
     try:
         with stack.running():
             secrets = dict(HOOKS) | {"mail password": MAIL_PASSWORD, "link key": LINK_KEY, "calendar": TOKEN}
+            secrets["session key"] = stack.state.session_key()
             for service, url in stack.run["databases"].items():
                 secrets[f"{service}'s database"] = str(make_url(url).password)
             async with httpx.AsyncClient(timeout=12) as http:
@@ -296,7 +311,7 @@ async def test_no_log_response_or_database_contains_a_secret(audited: AuditedSta
     await audited.use_everything(1)
     await audited.collect_links()
     await audited.use_everything(2)
-    for service in SERVICES:
+    for service in PACKAGES:
         await asyncio.gather(*(audited.send_everywhere(service, key) for key in (audited.key, audited.keys[3])))
     for secret in (*audited.keys, *audited.links, *HOOKS.values(), LINK_KEY, MAIL_PASSWORD):
         await audited.send_everywhere("intake", secret)
@@ -312,12 +327,12 @@ async def test_no_log_response_or_database_contains_a_secret(audited: AuditedSta
     await audited.use_everything(6)
     assert audited.statuses >= {200, 201, 400, 401, 403, 404, 405, 410, 415, 422, 500, 503}
     stored = [
-        (f"{service}'s {table}", rows) for service in SERVICES for table, rows in await dump_tables(stack, service)
+        (f"{service}'s {table}", rows) for service in PACKAGES for table, rows in await dump_tables(stack, service)
     ]
     mails = await audited.http.get(f"{audited.urls['inbox']}/messages")
     await asyncio.gather(*(asyncio.to_thread(stack.parts.stop, part) for part in stack.parts.names()))
     logged = [(path.name, path.read_bytes()) for path in sorted(stack.state.logs.iterdir())]
-    assert {name for name, _ in logged} >= {f"{part}.log" for part in (*SERVICES, "postgres", "kafka", "smtp")}
+    assert {name for name, _ in logged} >= {f"{part}.log" for part in (*PACKAGES, "postgres", "kafka", "smtp")}
     assert b'"level":"debug"' in dict(logged)["sla-timer.log"]
     assert b"mail_login_refused" in dict(logged)["notifier.log"]
     assert b"request_failed" in dict(logged)["intake.log"]

@@ -23,6 +23,7 @@ TOKEN: Final = "token-1f2e3d"
 PASSWORD: Final = "database/pass+word&1"
 MAIL_PASSWORD: Final = 'mail/pass+word"1&'
 LINK_KEY: Final = "link/key+of=all&the links in mails"
+SESSION_KEY: Final = "session/key+of=board"
 HOOK_SECRET: Final = "hook/of+jira 7&=x"
 SECONDS: Final = 60
 JIRA: Final = "{ secret_env: TOCSIN_HOOK_JIRA }"
@@ -33,7 +34,7 @@ def test_no_error_message_at_start_contains_a_secret(postgres: Postgres, tmp_pat
     nowhere = f"127.0.0.1:{free_port()}"
     key, _ = issue("default")
     secrets = {"password": PASSWORD, "key": key.rpartition("_")[2], "calendar": TOKEN, "mail password": MAIL_PASSWORD}
-    secrets |= {"link key": LINK_KEY[:20], "hook": HOOK_SECRET}
+    secrets |= {"link key": LINK_KEY[:20], "hook": HOOK_SECRET, "session key": SESSION_KEY}
     postgres.create_role(service_role("intake"))
 
     def database(address: str) -> str:
@@ -63,6 +64,11 @@ def test_no_error_message_at_start_contains_a_secret(postgres: Postgres, tmp_pat
         ("intake", {"TOCSIN_DATABASE_URL": "", "TOCSIN_DATABASE_URL_FILE": str(tmp_path / "key.txt")}),
         ("intake keys list", {"TOCSIN_KEYS": str(tmp_path / "no-hashes.yaml")}),
         ("intake keys list", {"TOCSIN_KEYS": str(tmp_path / "no-yaml.yaml")}),
+        ("board", {"TOCSIN_BOARD_SESSION_KEYS": SESSION_KEY}),
+        ("board", {"TOCSIN_UPSTREAM_KEYS": f'{{"default": "{key}"'}),
+        ("board", {"TOCSIN_UPSTREAM_KEYS": f'["{key}"]'}),
+        ("board", {"TOCSIN_UPSTREAM_KEYS": key}),
+        ("board report --month 2026-05", {"TOCSIN_SLA_TIMER_URL": f"http://{nowhere}"}),
         ("notifier", {"TOCSIN_SMTP_PASSWORD": MAIL_PASSWORD}),
         ("notifier", {"TOCSIN_SMTP": f"tocsin:{MAIL_PASSWORD}@mail"}),
         *(("intake hooks check", integrations(tmp_path / f"{name}.yaml")) for name in ("literal", "text", "name")),
@@ -79,10 +85,13 @@ def test_no_error_message_at_start_contains_a_secret(postgres: Postgres, tmp_pat
         "TOCSIN_SMTP": nowhere,
         "TOCSIN_MAIL_FROM": "tocsin@example.org",
         "TOCSIN_PUBLIC_URL": "https://sla.example.org",
+        "TOCSIN_UPSTREAM_KEYS": orjson.dumps({"default": key}).decode(),
     }
     with ThreadPoolExecutor(2) as pool:
         outputs = list(pool.map(lambda run: output_of_failure(run[0], os.environ | settings | run[1]), runs))
-        outputs += pool.map(lambda package: output_of_wait(package, os.environ | settings), ("intake", "notifier"))
+        outputs += pool.map(
+            lambda package: output_of_wait(package, os.environ | settings), ("intake", "notifier", "board")
+        )
     assert not find_secrets(secrets, outputs)
     assert all(output for _, output in outputs), "a command printed nothing"
 

@@ -36,8 +36,8 @@ class StaleSign:
 
     problem: str | None = None
 
-    def why_stale(self) -> str | None:
-        return self.problem
+    def why_stale(self, tenant: str) -> str | None:
+        return self.problem if tenant == "default" else None
 
 
 @dataclass

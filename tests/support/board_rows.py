@@ -135,7 +135,7 @@ async def board_rows(
     ladders = escalator.service.build(
         escalator.settings.Settings(database_url=make_database("escalator"), **common), clock
     )
-    upstream: Any = orjson.dumps({"default": "no-such-key"}).decode()
+    upstream: Any = orjson.dumps({"default": "tcs_00000000_unknown"}).decode()
     shown = board.service.build(
         board.settings.Settings(database_url=make_database("board"), upstream_keys=upstream, **common, **settings),
         clock,

@@ -9,30 +9,35 @@ from zoneinfo import ZoneInfo
 from board.domain.report import Report, ReportState
 from board.domain.report_input import ReportedClock, ReportedLadder, ReportedTerms
 from board.domain.report_misses import misses_of
-from board.domain.report_numbers import MonthNumbers, month_numbers
+from board.domain.report_numbers import MonthNumbers
+from board.domain.report_statistics import month_numbers
 from tocsin.instants import render_instant
 
 ZONE: Final = ZoneInfo("America/New_York")
 BEGIN: Final = datetime(2026, 5, 1, 4, tzinfo=UTC)
 END: Final = datetime(2026, 6, 1, 4, tzinfo=UTC)
 TARGETS: Final = {"response": 3600.0, "resolution": 86400.0, "answer": 86400.0}
-TERMS: Final = ReportedTerms.model_validate(
-    {
-        "policy_version": "1",
-        "zone": "America/New_York",
-        "targets": [
-            {"clock": clock, "severity": severity, "target": f"{seconds:g} s", "target_seconds": seconds}
-            for clock, seconds in TARGETS.items()
-            for severity in (1, 2, 3, 4)
-        ],
-        "categories": [{"category": "project", "measure": "none"}, {"category": "incident", "measure": "target"}],
-        "ladder": [{"tier": 1, "role": "lead", "title": "Lead"}, {"tier": 2, "role": "boss", "title": "Boss"}],
-    }
-)
+TERMS_BODY: Final[dict[str, Any]] = {
+    "policy_version": "1",
+    "zone": "America/New_York",
+    "targets": [
+        {"clock": clock, "severity": severity, "target": f"{seconds:g} s", "target_seconds": seconds}
+        for clock, seconds in TARGETS.items()
+        for severity in (1, 2, 3, 4)
+    ],
+    "categories": [{"category": "project", "measure": "none"}, {"category": "incident", "measure": "target"}],
+    "ladder": [{"tier": 1, "role": "lead", "title": "Lead"}, {"tier": 2, "role": "boss", "title": "Boss"}],
+}
+TERMS: Final = ReportedTerms.model_validate(TERMS_BODY)
 
 
 def reported_clock(**fields: Any) -> ReportedClock:
     """A met response clock of severity 1, unless stated otherwise."""
+    return ReportedClock.model_validate(clock_item(**fields))
+
+
+def clock_item(**fields: Any) -> dict[str, Any]:
+    """The same as sla-timer lists it."""
     outcome_at = fields.pop("outcome_at", BEGIN + timedelta(days=1))
     net = fields.pop("net", 600.0)
     name = fields.get("clock", "response")
@@ -67,7 +72,7 @@ def reported_clock(**fields: Any) -> ReportedClock:
         "voided": [],
         "unconfirmed": False,
     }
-    return ReportedClock.model_validate(values | fields)
+    return values | fields
 
 
 def numbers_of(clocks: list[ReportedClock], ladders: list[dict[str, Any]] | None = None) -> MonthNumbers:

@@ -65,7 +65,7 @@ def _notifier(folder: Path, common: Mapping[str, Any]) -> Service:
 
 
 def _board(folder: Path, common: Mapping[str, Any]) -> Service:
-    upstream_keys: Any = json.dumps({"default": "no-such-key"})  # pydantic parses it, as from the environment
+    upstream_keys: Any = json.dumps({"default": "tcs_00000000_unknown"})  # pydantic parses it, as from the environment
     settings = board.settings.Settings(**common, directory=POLICIES / "directory.yaml", upstream_keys=upstream_keys)
     return board.service.build(settings)
 

@@ -127,7 +127,7 @@ class WebhookWorld:
 
 def board_settings(url: str, folder: Path, **fields: Any) -> Settings:
     """Settings of a board that can reach receivers on loopback."""
-    upstream_keys: Any = json.dumps({"default": "no-such-key"})  # pydantic parses it, as from the environment
+    upstream_keys: Any = json.dumps({"default": "tcs_00000000_unknown"})  # pydantic parses it, as from the environment
     return Settings(
         database_url=url,
         kafka="127.0.0.1:1",

@@ -1,102 +1,104 @@
 """The sign on the board that its tickets are out of date: it says why and since when, and only if that lasts."""
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from math import nan
 
 import pytest
 from board.store.stale import Staleness
 from board.workers import freshness
-from board.workers.freshness import LATE, MOST_LAG, Freshness
+from board.workers.freshness import BEHIND, LATE, Freshness
 from support.board_tickets import NOW
 from tocsin.business_time import load_zone
-from tocsin.runtime.http.health import Check
-from tocsin.runtime.metrics import CONSUMER_LAG
 from tocsin.runtime.process.clock import BusinessClock
 
 ZONE = load_zone("Europe/Berlin")
-TOPICS = ("freshness.a", "freshness.b")
+NONE = timedelta(0)
+LONG = timedelta(minutes=55)
+ADVICE = "What you see may be out of date."
 
 
-class Source:
-    """What the checks find: at first that all is well."""
+@dataclass
+class Topic:
+    lag_seconds: float | None = 0.0
+    fault: str | None = None
+
+    async def ready(self) -> str | None:
+        return self.fault
+
+
+@dataclass
+class Refresher:
+    staleness: Mapping[str, Staleness] = field(default_factory=dict)
+    down: dict[tuple[str, str], timedelta] = field(default_factory=dict)
+
+    def down_for(self, tenant: str) -> Mapping[str, timedelta]:
+        return {service: age for (service, owner), age in self.down.items() if owner == tenant}
+
+
+class World:
+    """All is well at first. Business time runs as real time does, so that the ages of faults are the same in both."""
 
     def __init__(self) -> None:
-        self.staleness: Staleness | None = Staleness(0, timedelta(0))
-        self.faults: dict[str, str] = {}
-        # Business time runs as real time does, so that the ages of faults are the same in both.
+        self.topics = (Topic(), Topic())
+        self.refresher = Refresher()
         clock = BusinessClock(NOW, datetime.now(UTC), 1.0)
-        self.freshness = Freshness(clock, ZONE, lambda: self.staleness, {topic: self._check(topic) for topic in TOPICS})
+        self.freshness = Freshness(clock, ZONE, self.refresher, self.topics)
 
-    async def sign(self) -> str | None:
+    async def sign(self, tenant: str = "default") -> str | None:
         await self.freshness.check()
-        return self.freshness.why_stale()
-
-    def _check(self, topic: str) -> Check:
-        async def ready() -> str | None:
-            return self.faults.get(topic)
-
-        return ready
+        return self.freshness.why_stale(tenant)
 
 
 @pytest.fixture
-def source() -> Iterator[Source]:
-    for topic in TOPICS:
-        CONSUMER_LAG.labels(topic, "0").set(0)
-    yield Source()
-    for topic in TOPICS:
-        CONSUMER_LAG.remove(topic, "0")
+def world() -> World:
+    return World()
 
 
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault counts at once, because a test does not wait."""
-    monkeypatch.setattr(freshness, "BEHIND", timedelta(0))
+    """A topic that is not read counts at once, because a test does not wait."""
+    monkeypatch.setattr(freshness, "BEHIND", NONE)
 
 
-async def test_nothing_is_said_while_all_is_well(source: Source, at_once: None) -> None:
-    CONSUMER_LAG.labels(TOPICS[0], "0").set(MOST_LAG)
-    CONSUMER_LAG.labels("another.service", "0").set(nan)
-    source.staleness = Staleness(500, LATE - timedelta(seconds=1))
-    assert await source.sign() is None
-    source.staleness = None
-    assert await source.sign() is None
-    CONSUMER_LAG.remove("another.service", "0")
+async def test_nothing_is_said_while_all_is_well_or_a_fault_has_just_begun(world: World) -> None:
+    world.topics[0].lag_seconds = BEHIND.total_seconds() - 1
+    world.refresher.down["escalator", "default"] = LATE - timedelta(seconds=1)
+    world.refresher.staleness = {"default": Staleness(500, LATE, 500, LATE - timedelta(seconds=1))}
+    assert await world.sign() is None
+    world.topics[1].fault = "does not read its partitions yet"
+    assert await world.sign() is None
+
+
+@pytest.mark.parametrize("topic", [Topic(lag_seconds=None), Topic(fault="its leases are not renewed")], ids=str)
+async def test_a_topic_that_is_not_read_is_a_fault(world: World, at_once: None, topic: Topic) -> None:
+    world.topics[1].lag_seconds, world.topics[1].fault = topic.lag_seconds, topic.fault
+    assert await world.sign() == f"New events have not been read since Mon 16:00. {ADVICE}"
+
+
+async def test_records_that_wait_are_a_fault_however_few_they_are(world: World) -> None:
+    world.topics[1].lag_seconds = LONG.total_seconds()
+    assert await world.sign() == f"Events since Mon 15:05 have not been read yet. {ADVICE}"
+
+
+async def test_a_service_that_does_not_respond_is_named_to_the_tenant_that_it_concerns(world: World) -> None:
+    world.refresher.down["sla-timer", "default"] = LONG
+    assert await world.sign() == f"sla-timer has not responded since Mon 15:05. {ADVICE}"
+    world.refresher.down["escalator", "default"] = LATE
+    assert await world.sign() == f"escalator and sla-timer have not responded since Mon 15:05. {ADVICE}"
+    assert await world.sign("other") is None
 
 
 @pytest.mark.parametrize(
     ("tickets", "words"), [(1, "1 ticket has"), (12, "12 tickets have"), (1200, "1,200 tickets have")]
 )
-async def test_tickets_whose_owners_do_not_respond_are_counted(source: Source, tickets: int, words: str) -> None:
-    source.staleness = Staleness(tickets, timedelta(minutes=55))
-    assert await source.sign() == (
-        f"{words} waited since Mon 15:05 for deadlines from sla-timer and the escalator. "
-        "What you see may be out of date."
-    )
-    source.staleness = Staleness(0, timedelta(0))
-    assert await source.sign() is None
+async def test_a_tenants_tickets_that_wait_are_counted(world: World, tickets: int, words: str) -> None:
+    world.refresher.staleness = {"default": Staleness(tickets, LONG, tickets, LONG)}
+    assert await world.sign() == f"{words} waited since Mon 15:05 for deadlines from sla-timer and escalator. {ADVICE}"
+    assert await world.sign("other") is None
 
 
-async def test_a_topic_that_is_not_read_is_a_fault(source: Source, at_once: None) -> None:
-    source.faults[TOPICS[1]] = "does not read its partitions yet"
-    assert await source.sign() == "No new events are read since Mon 16:00. What you see may be out of date."
-    source.faults.clear()
-    assert await source.sign() is None
-
-
-async def test_while_kafka_does_not_say_how_much_waits_nothing_new_is_read(source: Source, at_once: None) -> None:
-    CONSUMER_LAG.labels(TOPICS[0], "0").set(nan)
-    assert await source.sign() == "No new events are read since Mon 16:00. What you see may be out of date."
-
-
-async def test_records_that_wait_are_counted(source: Source, at_once: None) -> None:
-    for topic in TOPICS:
-        CONSUMER_LAG.labels(topic, "0").set(20_000)
-    text = "40,000 events have waited to be read since Mon 16:00. What you see may be out of date."
-    assert await source.sign() == text
-
-
-async def test_a_fault_that_has_just_begun_is_not_shown(source: Source) -> None:
-    """Replicas take partitions over in a few seconds."""
-    source.faults[TOPICS[0]] = "does not read its partitions yet"
-    assert await source.sign() is None
+async def test_a_ticket_that_no_owner_knows_is_not_shown_for_ever(world: World) -> None:
+    """One that sla-timer has put aside as a dead letter stays outdated."""
+    world.refresher.staleness = {"default": Staleness(1, timedelta(days=2), 0, NONE)}
+    assert await world.sign() is None

@@ -63,6 +63,18 @@ def test_a_weekend_and_a_pause() -> None:
     ]
 
 
+def test_nights_and_weekends_at_the_beginning_and_at_the_end() -> None:
+    assert told(
+        numbered_fact(1, "opened", "06-04 23:30", severity=3),
+        numbered_fact(2, "responded", "06-04 23:30"),
+        until="06-07 14:00",
+    )[1:-2] == [
+        "Outside business hours from Thursday 4 June 19:30 to Friday 5 June 08:00.",
+        "9 h counted on Friday 5 June (08:00 to 17:00).",
+        "Outside business hours from Friday 5 June 17:00 to Sunday 7 June 10:00.",
+    ]
+
+
 def test_equal_working_days_are_one_sentence() -> None:
     sentences = told(
         numbered_fact(1, "opened", "06-22 12:00", severity=4),

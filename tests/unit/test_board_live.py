@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +15,10 @@ from board.domain.board_filter import BoardFilter
 from board.domain.board_page import count_tickets
 from board.domain.board_ticket import BoardTicket, OpenState
 from board.domain.live_position import LivePosition
+from board.domain.viewer import Viewer
 from board.errors import TooManyWatchersError
 from board.workers import live_updates
-from board.workers.live_updates import LiveUpdates, Watcher
+from board.workers.live_updates import MOST_OF_ONE, LiveUpdates, Watcher
 from board.workers.open_tickets import MOST_MISSED, OpenTickets
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from support.search_budget import tries
 from tocsin.runtime.process.clock import BusinessClock
 
 ALL = BoardFilter("default")
+ADA = Viewer("default", "ada")
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ async def position_of_page(board: BoardPages, query: str = "") -> str:
 
 
 async def watch(board: BoardPages, after: str, wanted: BoardFilter = ALL) -> Watcher:
-    return await board.updates.watch(wanted, LivePosition.parse(after))
+    return await board.updates.watch(ADA, wanted, LivePosition.parse(after))
 
 
 async def test_a_change_arrives_once_with_the_counts(board: BoardPages) -> None:
@@ -99,6 +101,22 @@ async def test_a_change_that_a_page_has_read_still_reaches_the_others(board: Boa
     await board.tickets.refresh()
     await board.updates.update()
     assert Received().apply(board.updates.take(watcher)).names == ["ticket", "counts", "heartbeat"]
+
+
+async def test_reading_the_changes_ends_although_they_never_do() -> None:
+    class Busy(MemoryTickets):
+        async def changed(self, after: int) -> Sequence[BoardTicket]:
+            found = await super().changed(after)
+            self.put(board_ticket("SR-1"))
+            return found
+
+    source = Busy()
+    tickets = OpenTickets(source)
+    await tickets.load("default")
+    for _ in range(10):
+        source.put(board_ticket("SR-1"))
+    await tickets.refresh()
+    assert tickets.version >= 10
 
 
 async def test_a_closed_ticket_is_gone_and_so_is_one_that_the_filter_no_longer_selects(board: BoardPages) -> None:
@@ -139,7 +157,7 @@ async def test_a_page_that_was_away_gets_what_it_has_missed(board: BoardPages) -
     board.source.put(replace(second, state=OpenState.RESOLVED))
     fourth = board.source.put(board_ticket("SR-4"))
     for updates in (board.updates, other_process(board)):
-        watcher = await updates.watch(ALL, LivePosition.parse(position))
+        watcher = await updates.watch(ADA, ALL, LivePosition.parse(position))
         await updates.update()
         page = Received().apply(updates.take(watcher))
         assert sorted(page.names) == ["counts", "gone", "heartbeat", "ticket", "ticket"]
@@ -148,7 +166,7 @@ async def test_a_page_that_was_away_gets_what_it_has_missed(board: BoardPages) -
 
 
 def updates_of(tickets: OpenTickets, clock: BusinessClock, render: live_updates.Render) -> LiveUpdates:
-    return LiveUpdates(tickets, clock, render, lambda: None, lambda: None)
+    return LiveUpdates(tickets, clock, render, lambda _: None, lambda: None)
 
 
 def other_process(board: BoardPages) -> LiveUpdates:
@@ -165,7 +183,7 @@ async def test_a_page_that_was_away_for_too_long_loads_again(board: BoardPages) 
     board.source.last += MOST_MISSED + 1
     board.source.put(board_ticket("SR-1"))
     updates = other_process(board)
-    watcher = await updates.watch(ALL, LivePosition.parse(position))
+    watcher = await updates.watch(ADA, ALL, LivePosition.parse(position))
     assert Received().apply(updates.take(watcher)).names == ["reload"]
 
 
@@ -199,7 +217,7 @@ async def test_after_any_changes_and_disconnections_the_page_has_what_a_new_page
     (tickets, updates), page, position, watcher = start(), Received(), "0.0", None
     for step, number, hours in [*steps, ("update", 0, 0)]:
         if watcher is None:
-            watcher = await updates.watch(wanted, LivePosition.parse(position))
+            watcher = await updates.watch(ADA, wanted, LivePosition.parse(position))
         if step == "put":
             clocks = [board_clock(left=hours * HOUR + MINUTE, now=now[0])]
             source.put(board_ticket(f"SR-{number}", severity=1 + (number + hours) % 2, clocks=clocks))
@@ -284,6 +302,15 @@ async def test_watchers_are_limited_and_counted(board: BoardPages, monkeypatch: 
     board.updates.leave(await watch(board, "0.0"))
 
 
+async def test_one_key_cannot_take_the_places_of_all(board: BoardPages) -> None:
+    position = LivePosition(0, NOW)
+    for _ in range(MOST_OF_ONE):
+        await board.updates.watch(ADA, ALL, position)
+    with pytest.raises(TooManyWatchersError):
+        await board.updates.watch(ADA, ALL, position)
+    await board.updates.watch(Viewer("other", "ada"), ALL, position)
+
+
 @pytest.mark.parametrize("after", ["", "x", "1", "1.", ".1", "1.x", "-1.1", "1.1.1", "1.99999999999999999", "²." + "1"])
 async def test_a_wrong_position_is_named(board: BoardPages, after: str) -> None:
     response = await board.client.get("/live", params={"after": after}, headers={"Accept": "application/json"})
@@ -301,7 +328,11 @@ async def test_a_changed_row_is_rendered_once_for_all_who_watch(board: BoardPage
     """200 pages cost little more than one: what grows with them is the copying of the same bytes."""
     tickets = [board.source.put(ticket) for ticket in made_board(500)]
     filters = [ALL, BoardFilter("default", severity=1)]
-    watchers = [await watch(board, f"500.{int(NOW.timestamp())}", filters[number % 2]) for number in range(200)]
+    position = LivePosition(500, NOW)
+    viewers = [Viewer("default", f"key {number}") for number in range(200)]
+    watchers = [
+        await board.updates.watch(viewer, filters[number % 2], position) for number, viewer in enumerate(viewers)
+    ]
     for watcher in watchers:
         board.updates.take(watcher)
     board.source.put(replace(tickets[0], severity=1, assignee="Noor Haddad"))

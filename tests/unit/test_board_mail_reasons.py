@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from board.domain.mail_reasons import MailReason, mail_reasons, rule_words
 from board.domain.ticket_headline import TicketHeadline, ticket_headline
+from board.domain.ticket_history import ticket_history
 from board.domain.time_words import PageTime, Words, plain
 from support.fake_timer import moment, numbered_fact
 from support.told_stories import SHIPPED_DIRECTORY, ToldStory, failed, sent_to_fallback
@@ -236,6 +237,27 @@ def test_the_state_of_a_mail(change: dict[str, Any], words: str) -> None:
     story = late_resolution("06-09 06:20").story()
     mail = next(one for one in story.deliveries if one.kind == "escalation")
     assert state_of(mail.model_copy(update=change), late_resolution("06-09 06:20")) == words
+
+
+def test_a_mail_cancelled_before_its_reader_was_known_claims_no_vacancy() -> None:
+    story = late_resolution("06-09 06:20").story()
+    mail = next(one for one in story.deliveries if one.kind == "escalation")
+    nobody = mail.recipient.model_copy(update={"person": None, "name": None, "email": None, "rule": None})
+    time = PageTime(NEW_YORK, moment("06-09 06:20"))
+
+    def words(state: str) -> tuple[str, str, str]:
+        changed = mail.model_copy(update={"recipient": nobody, "state": state, "reply": "voided"})
+        unaddressed = replace(story, deliveries=(changed,))
+        reason = next(one for one in mail_reasons(unaddressed, time) if one.anchor.startswith("mail-"))
+        entry = next(one for one in ticket_history(unaddressed, time) if "mail" in one.kind)
+        return reason.reader, plain(reason.why).split(". ")[0], plain(entry.words)
+
+    assert words("cancelled") == (
+        "Service Desk Team Lead",
+        "It was for whoever holds the role Service Desk Team Lead",
+        "Mail to the role Service Desk Team Lead was not needed and was not sent (escalation, tier 1)",
+    )
+    assert words("undeliverable")[:2] == ("nobody", "Nobody holds the role Service Desk Team Lead")
 
 
 def test_a_notification_without_a_mail_is_listed() -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from board.domain.report_charts import HEAT_STEPS, distribution_columns, heat_steps, share_bar, time_bar
 from board.domain.report_input import ReportedAverage, ReportedClock
-from board.domain.report_numbers import month_numbers
+from board.domain.report_statistics import month_numbers
 from hypothesis import given
 from hypothesis import strategies as st
 from support.report_clocks import BEGIN, END, TARGETS, TERMS, ZONE, numbers_of, reported_clock

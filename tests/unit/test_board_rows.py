@@ -8,7 +8,7 @@ import pytest
 from board.domain.board_ticket import BoardClock, BoardTicket, ClockState, LastMail, OpenState, Stretch, TicketGroup
 from board.domain.ticket_row import TicketRow, left_words, next_change, role_words, sort_key, ticket_row
 from board.domain.time_words import PageTime
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.board_tickets import HOUR, MINUTE, NOW, board_clock, board_ladder, board_ticket
 from tocsin.business_time import load_zone
@@ -128,6 +128,7 @@ spans = st.lists(st.tuples(st.integers(0, 300), st.integers(1, 300)), min_size=1
 
 
 @given(spans, st.booleans(), st.integers(0, 400))
+@example([(0, 1), (1, 1), (0, 239)], False, 0)
 def test_between_two_changes_the_group_stays(spans: list[tuple[int, int]], provisional: bool, later: int) -> None:
     """`next_change` is what wakes the live updates: a change that it missed would never be shown."""
     remaining, at = [], NOW

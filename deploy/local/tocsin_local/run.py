@@ -21,7 +21,7 @@ EXAMPLE_TICKET = (
     '"contact": {"name": "Ada", "email": "ada@example.org"}, "customer": {"id": "acme", "name": "Acme"}}'
 )
 
-_HINTS = dict.fromkeys(PIPELINE, "/docs") | {BOARD: "/  (log in with the API key)"}
+_HINTS = dict.fromkeys(PIPELINE, "/docs") | {BOARD: "/  (sign in with the API key)"}
 """What follows the address of a part."""
 
 

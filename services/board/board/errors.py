@@ -8,7 +8,8 @@ BoardError
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
 ├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
-├── TooManyWatchersError     the process has as many live pages as it can serve
+├── TooManyReportsError      as many reports as one process builds at the same time are being built
+├── TooManyWatchersError     the process accepts no further live page
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
 WebhooksFileError            webhooks.yaml is invalid
@@ -22,7 +23,7 @@ class BoardError(Exception):
 
 
 class UpstreamError(BoardError):
-    """Another service did not respond, or not as its API says. It is asked again later."""
+    """Another service did not respond, or not as its API says. The request is repeated later."""
 
 
 class UnknownCustomerError(BoardError):
@@ -34,11 +35,15 @@ class TicketNotOnBoardError(BoardError):
 
 
 class WebhookNotFoundError(BoardError):
+    """The tenant has no outgoing webhook with this id."""
+
     def __init__(self) -> None:
         super().__init__("Webhook delivery not found.")
 
 
 class WebhookWaitingError(BoardError):
+    """An outgoing webhook cannot be sent again while it is being sent."""
+
     def __init__(self) -> None:
         super().__init__("This webhook is still being sent. Wait until its state is delivered or failed.")
 
@@ -59,5 +64,9 @@ class InvalidSessionError(BoardError):
     """The cookie is not a session that we signed, or the session has expired."""
 
 
+class TooManyReportsError(BoardError):
+    """As many reports as one process builds at the same time are being built."""
+
+
 class TooManyWatchersError(BoardError):
-    """The process has as many clients of the live updates as it can serve."""
+    """The process accepts no further client of the live updates."""

@@ -7,7 +7,7 @@ from typing import Final
 from tocsin.runtime.metrics import Counter, Gauge, Histogram
 
 UPSTREAMS: Final = ("sla-timer", "escalator")
-"""The services that the board asks."""
+"""The services that the board calls."""
 
 STALE_TICKETS = Gauge(
     "sla_board_stale_tickets",
@@ -84,7 +84,7 @@ def declare_endpoints(endpoints: Iterable[str]) -> None:
 
 
 def set_webhook_backlog(pending: float, oldest_age: float, failing: Mapping[str, bool]) -> None:
-    """Set the webhooks that wait and how the endpoints stand, and drop the endpoints that are gone."""
+    """Set the webhooks that wait and the health of the endpoints, and drop the endpoints that are gone."""
     WEBHOOKS_PENDING.set(pending)
     WEBHOOKS_OLDEST_AGE.set(oldest_age)
     WEBHOOK_ENDPOINT_FAILING.clear()

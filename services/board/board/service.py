@@ -1,13 +1,15 @@
 """Builds the board from its settings: the only place that constructs anything."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import httpx
+from fastapi import APIRouter
 from tocsin.runtime.http.api_keys import KeyRing
 from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
+from tocsin.runtime.kafka.consumer import Consumer
 from tocsin.runtime.process.bootstrap import Runtime, build_runtime
 from tocsin.runtime.process.clock import TimeSource
 from tocsin.runtime.process.pace import paced
@@ -23,6 +25,7 @@ from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
+from board.handlers.reports import ReportSlots
 from board.handlers.ticket_page import TicketPages
 from board.handlers.webhook_deliveries import forget, measure
 from board.handlers.webhooks import WebhookQueue
@@ -40,6 +43,8 @@ from board.workers.report_mail import MAIL_CHECK_SECONDS, ReportMailer
 from board.workers.webhook_sender import WebhookSender
 
 _MEASURE_SECONDS: Final = 5
+_GATHER_SECONDS: Final = 0.2
+"""The tickets topic has sixty watermarks a second, which the board does not need."""
 _REPORT_SECONDS: Final = 1800
 
 
@@ -50,6 +55,25 @@ class OutgoingWebhooks:
     file: WebhooksFile
     queue: WebhookQueue
     sender: WebhookSender
+
+
+@dataclass(frozen=True)
+class ReadModel:
+    """The parts that keep the read model up to date. `listeners` are called after each commit that changed a ticket."""
+
+    handlers: Handlers
+    refresher: Refresher
+    consumers: Sequence[Consumer]
+    listeners: list[OnChange]
+
+
+@dataclass(frozen=True)
+class LivePages:
+    """The first page, its tickets in memory, and its live updates."""
+
+    tickets: OpenTickets
+    updates: LiveUpdates
+    first_page: Board
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,65 +99,23 @@ def build(
     directory = DirectoryFile(settings.directory, runtime.clock.now, settings.calendar_networks)
     runtime.scheduler.every(5, directory.refresh, name="directory", timeout=REFRESH_SECONDS)
     links = TicketLinks(settings.public_url, settings.ticket_urls or {})
-    upstream = Upstream(
-        sla_timer_url=settings.sla_timer_url,
-        escalator_url=settings.escalator_url,
-        keys=settings.upstream_keys,
-        transports=transports,
-    )
-    listeners: list[OnChange] = []
+    # Reports use separate connections: the many requests of a report delay no ticket.
+    upstream, reports_upstream = (_build_upstream(settings, transports) for _ in range(2))
     webhooks = _build_webhooks(runtime, settings, links)
-    handlers, refresher = Handlers(webhooks.queue), Refresher(runtime.side_writer, upstream, listeners)
-
-    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
-        if handlers.take_changes():
-            refresher.wake()
-            for act in listeners:
-                act()
-        return dict.fromkeys(watermarks)  # nothing waits for a watermark
-
-    consumers = [
-        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit)
-        for topic, on_batch in (
-            (TICKETS_TOPIC, handlers.on_tickets),
-            (DEADLINES_TOPIC, handlers.on_deadlines),
-            (ESCALATIONS_TOPIC, handlers.on_escalations),
-            (NOTIFICATIONS_TOPIC, handlers.on_notifications),
-        )
-    ]
-    runtime.scheduler.every(
-        _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
-    )
-    tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(
-        runtime.clock,
-        settings.zone,
-        lambda: refresher.staleness,
-        {each.topic: each.ready for each in consumers},
-    )
-    runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
-    rows = BoardRows(settings.zone, directory.current)
-    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
-    listeners.append(updates.wake)
-    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
+    model = _build_read_model(runtime, upstream, webhooks.queue)
+    live_pages = _build_live_pages(runtime, settings, directory, model)
     mailer = ReportMailer(
-        runtime.writer, directory, runtime.clock, upstream.get, settings.public_url, runtime.relay.wake
+        runtime.writer, directory, runtime.clock, reports_upstream.get, settings.public_url, runtime.relay.wake
     )
     runtime.scheduler.every(MAIL_CHECK_SECONDS, mailer.mail_due, name="report_mail", timeout=_REPORT_SECONDS)
     app = runtime.create_app(
         "Open tickets, their deadlines, and reports.",
-        consumers,
+        model.consumers,
         [
-            static_routes(),
-            pages.router(first_page),
-            live.router(updates),
-            machine.router(MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links)),
+            *_page_routers(runtime, settings, directory, upstream, links, live_pages),
+            reports.router(reports_upstream.get, runtime.clock, settings.zone, ReportSlots()),
+            machine.router(MachineContext(runtime.reader, live_pages.tickets.load, runtime.clock, directory, links)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
-            ticket_page.router(
-                TicketPages(runtime.reader, upstream), runtime.clock, settings.zone, directory.current, links
-            ),
-            on_call_page.router(directory, runtime.clock, settings.zone),
-            reports.router(upstream, runtime.clock, settings.zone),
         ],
         notes={"directory": directory.note, "webhooks": webhooks.file.note},
         body_limits={"/login": LOGIN_BYTES, "/logout": LOGIN_BYTES},
@@ -143,13 +125,78 @@ def build(
     return BoardService(
         runtime=runtime,
         app=app,
-        consumers=consumers,
-        tasks=[refresher.run, updates.run, webhooks.sender.run],
+        consumers=model.consumers,
+        tasks=[model.refresher.run, live_pages.updates.run, webhooks.sender.run],
         prepare=directory.refresh,
-        handlers=handlers,
+        handlers=model.handlers,
         upstream=upstream,
-        refresher=refresher,
+        refresher=model.refresher,
         webhooks=webhooks,
+    )
+
+
+def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue) -> ReadModel:
+    listeners: list[OnChange] = []
+    handlers, refresher = Handlers(queue), Refresher(runtime.side_writer, upstream, listeners)
+
+    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        if handlers.take_changes():
+            refresher.wake()
+            for act in listeners:
+                act()
+        return dict.fromkeys(watermarks)  # nothing waits for a watermark
+
+    consumers = [
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit, gather_seconds=gather_seconds)
+        for topic, on_batch, gather_seconds in (
+            (TICKETS_TOPIC, handlers.on_tickets, _GATHER_SECONDS),
+            (DEADLINES_TOPIC, handlers.on_deadlines, 0),
+            (ESCALATIONS_TOPIC, handlers.on_escalations, 0),
+            (NOTIFICATIONS_TOPIC, handlers.on_notifications, 0),
+        )
+    ]
+    runtime.scheduler.every(
+        _MEASURE_SECONDS, paced(refresher.measure), name="staleness_gauges", timeout=_MEASURE_SECONDS
+    )
+    return ReadModel(handlers, refresher, consumers, listeners)
+
+
+def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
+    tickets = OpenTickets(DatabaseTickets(runtime.reader))
+    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
+    runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
+    rows = BoardRows(settings.zone, directory.current)
+    updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)
+    model.listeners.append(updates.wake)
+    first_page = Board(tickets=tickets, rows=rows, clock=runtime.clock, zone=settings.zone, problem=freshness.why_stale)
+    return LivePages(tickets, updates, first_page)
+
+
+def _page_routers(
+    runtime: Runtime,
+    settings: Settings,
+    directory: DirectoryFile,
+    upstream: Upstream,
+    links: TicketLinks,
+    live_pages: LivePages,
+) -> list[APIRouter]:
+    """The routes that people use: HTML, the files that pages load, and live updates."""
+    clock, zone = runtime.clock, settings.zone
+    return [
+        static_routes(),
+        pages.router(live_pages.first_page),
+        live.router(live_pages.updates),
+        ticket_page.router(TicketPages(runtime.reader, upstream), clock, zone, directory.current, links),
+        on_call_page.router(directory, clock, zone),
+    ]
+
+
+def _build_upstream(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None) -> Upstream:
+    return Upstream(
+        sla_timer_url=settings.sla_timer_url,
+        escalator_url=settings.escalator_url,
+        keys=settings.upstream_keys,
+        transports=transports,
     )
 
 

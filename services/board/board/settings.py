@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Json, SecretStr
 from pydantic_settings import NoDecode
 from tocsin.business_time import load_zone
 from tocsin.links import page_template, public_url
+from tocsin.runtime.http.api_keys import has_key_form
 from tocsin.runtime.http.public_address import Network, parse_networks
 from tocsin.runtime.process.settings import CalendarSettings, ClockSettings, EnvironmentSettings, Port, ServiceSettings
 from tocsin.yaml_document import Zone
@@ -24,13 +25,19 @@ def _session_keys(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _upstream_key(secret: SecretStr) -> SecretStr:
+    if not has_key_form(secret.get_secret_value()):
+        raise ValueError("must be an API key, tcs_ID_SECRET, without spaces or line breaks")
+    return secret
+
+
 class UpstreamSettings(ClockSettings):
     """How the board calls the other services, and the business clock: what the command `report` needs."""
 
     sla_timer_url: str = "http://127.0.0.1:8081"
     escalator_url: str = "http://127.0.0.1:8082"
-    upstream_keys: Json[dict[str, SecretStr]]
-    """For each tenant, an API key with `tickets:read`, with which the board calls the other services."""
+    upstream_keys: Json[dict[str, Annotated[SecretStr, AfterValidator(_upstream_key)]]]
+    """By tenant, the API key with `tickets:read` for calls of the other services."""
 
 
 class WebhookSettings(EnvironmentSettings):

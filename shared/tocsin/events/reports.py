@@ -1,4 +1,4 @@
-"""The event that a monthly report is to be mailed to a person. Topic `tocsin.escalations.v1`."""
+"""The event that requests the mail of a monthly report to a person. Topic `tocsin.escalations.v1`."""
 
 import zlib
 from base64 import b64decode, b64encode

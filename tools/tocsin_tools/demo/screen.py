@@ -85,7 +85,7 @@ class Screen:
 
     def link(self, title: str, url: str, key: str) -> None:
         """Where the board shows a ticket. The line ends with the link."""
-        for line in (f"Log in to the board with {key}", f'The story of "{title}" on the board: {url}'):
+        for line in (f"Sign in to the board with {key}", f'The story of "{title}" on the board: {url}'):
             self._console.print(line, soft_wrap=True, highlight=False, markup=False)
 
     def _line(self, at: str, title: str, text: Text) -> None:

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Final
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from starlette.responses import Response
-from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, Key, KeyRing
-from tocsin.runtime.http.authentication import bearer, require
+from tocsin.runtime.http.api_keys import TICKETS_READ, Caller, InvalidKey, KeyRing
+from tocsin.runtime.http.authentication import bearer, count_request, require
 from tocsin.runtime.http.h11_protocol import PEER
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.public_address import Network, parse_address
@@ -43,7 +42,7 @@ _OTHER_SITE: Final = Problem(403, "The form was sent by another site. Open the p
 
 @dataclass(frozen=True, kw_only=True)
 class TrustedProxies:
-    """Proxies that have checked who a person is. `tenants` has the tenant of each group that may look."""
+    """Proxies that have checked who a person is. `tenants` has the tenant of each group with access."""
 
     networks: Sequence[Network]
     user_header: str
@@ -57,9 +56,11 @@ class TrustedProxies:
         users = request.headers.getlist(self.user_header)
         if not any(users):
             return None
-        if len(users) > 1:  # the proxy added its header to one that a client had sent
-            raise Problem(403, f"The header {self.user_header} is set more than once.")
-        groups = {group.strip() for line in request.headers.getlist(self.groups_header) for group in line.split(",")}
+        lines = request.headers.getlist(self.groups_header)
+        for name, values in ((self.user_header, users), (self.groups_header, lines)):
+            if len(values) > 1:  # the proxy added its header to one that a client had sent
+                raise Problem(403, f"The header {name} is set more than once.")
+        groups = {group.strip() for line in lines for group in line.split(",")}
         tenant = next((tenant for group, tenant in self.tenants.items() if group in groups), None)
         if tenant is None:
             raise Problem(403, "None of your groups may see tickets here. Ask your administrator.")
@@ -76,36 +77,44 @@ class TrustedProxies:
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """Decides who looks at a page. `sessions` is None if nobody can sign in with an API key."""
+    """Decides who may see a page. `sessions` is None if nobody can sign in with an API key."""
 
     keys: KeyRing
     proxies: TrustedProxies
     sessions: SessionSigner | None
 
-    async def viewer(self, request: Request) -> Viewer:
-        """Who sends this request. Raises LoginRequiredError, and Problem 401, 403 or 429."""
+    async def viewer(self, request: Request, *, counts: bool) -> Viewer:
+        """Who sends this request, which `counts` for the rate limit of a key.
+
+        Raises LoginRequiredError, and Problem 401, 403 or 429.
+        """
         if (viewer := self.proxies.viewer(request)) is not None:
             return viewer  # first, because a proxy may send a token of its own in `Authorization`
-        if "authorization" in request.headers:
-            caller = await _read_tickets(request, await bearer(request))
+        credentials = await bearer(request)
+        if credentials is not None and counts:
+            caller = await _read_tickets(request, credentials)
+            return Viewer(caller.tenant, caller.key_id)
+        if credentials is not None:
+            caller = _reading(self.keys.check(credentials.credentials))
             return Viewer(caller.tenant, caller.key_id)
         cookie = session_cookie(request)
         if self.sessions is None or cookie is None:
             raise LoginRequiredError
         try:
-            key = self._valid_key(self.sessions.verify(cookie))
+            key_id = self.sessions.verify(cookie)
         except InvalidSessionError as error:
             raise LoginRequiredError from error
-        return Viewer(key.tenant, key.id, has_session=True)
+        caller = _reading(self.keys.check_id(key_id))
+        if counts:
+            count_request(request, caller)
+        return Viewer(caller.tenant, caller.key_id, has_session=True)
 
-    def _valid_key(self, key_id: str) -> Key:
-        """The key while it is in keys.yaml, has not expired and may read tickets. Raises InvalidSessionError."""
-        key = next((key for key in self.keys.keys if key.id == key_id), None)
-        if key is None or TICKETS_READ not in key.scopes:
-            raise InvalidSessionError
-        if key.expires_at is not None and key.expires_at <= datetime.now(UTC):
-            raise InvalidSessionError
-        return key
+
+def _reading(caller: Caller | InvalidKey) -> Caller:
+    """The caller if the key is valid and may read tickets. Raises LoginRequiredError."""
+    if not isinstance(caller, Caller) or TICKETS_READ not in caller.scopes:
+        raise LoginRequiredError
+    return caller
 
 
 def add_access(app: FastAPI, access: Access) -> None:
@@ -117,8 +126,13 @@ def add_access(app: FastAPI, access: Access) -> None:
 
 async def current_viewer(request: Request) -> Viewer:
     """A dependency of all HTML routes: who looks. Raises LoginRequiredError and Problem (see `PageRoute`)."""
+    return await access_of(request).viewer(request, counts=True)
+
+
+def access_of(request: Request) -> Access:
+    """What `add_access` gave the application."""
     access: Access = request.app.state.access
-    return await access.viewer(request)
+    return access
 
 
 CurrentViewer = Annotated[Viewer, Depends(current_viewer)]

@@ -14,7 +14,7 @@ _LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class BoardQuery:
-    """What the address says. An empty field of the form filters nothing."""
+    """The query of the address. An empty field of the form filters nothing."""
 
     customer: str
     severity: str

@@ -1,4 +1,4 @@
-"""The rows of the board as HTML: each is rendered once for all who look, and again when a minute has passed."""
+"""The rows of the board as HTML. Each is rendered once for all viewers, and again after a minute."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from board.domain.time_words import PageTime
 
 _MINUTE: Final = timedelta(minutes=1)
 _MOST: Final = 50_000
-"""Rows in memory. Beyond it, all are rendered again: closed tickets would stay for ever."""
+"""Rows in memory. Beyond it, all are rendered again; otherwise closed tickets would stay forever."""
 
 Key = tuple[int, TicketGroup, int, Directory | None]
 

@@ -14,6 +14,8 @@ from starlette.responses import Response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.query_parameters import ANY_QUERY
 
+from board.handlers.page_templates import page_environment
+
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -34,7 +36,7 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = {
     "svg": "image/svg+xml",
 }
 _TITLES: Final[Mapping[int, str]] = {
-    400: "This does not work",
+    400: "Invalid request",
     401: "API key not valid",
     403: "No access",
     404: "Not found",
@@ -76,19 +78,8 @@ def static_files() -> Mapping[str, StaticFile]:
 
 @cache
 def templates() -> Any:
-    """The Jinja environment of all pages. An undefined name in a template is an error."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: it takes 20 ms of a start
-
-    environment = Environment(
-        loader=PackageLoader("board", "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
-    environment.globals["asset"] = lambda name: static_files()[name].address
-    return environment
+    """The environment of the pages. `asset(name)` in a template is the address of a static file."""
+    return page_environment(asset=lambda name: static_files()[name].address)
 
 
 def render(template: str, **values: Any) -> str:
@@ -112,7 +103,7 @@ async def compressed(request: Request, text: str) -> Response:
 
 
 def prefers_html(request: Request) -> bool:
-    """Whether the client is a browser, or names nothing: a client of an API asks for JSON, or for a file with data."""
+    """Whether the client is a browser or states no preference. Other clients request JSON, or a file with data."""
     accept = request.headers.get("accept", "")
     if request.url.path.endswith((".csv", ".json")):
         return False
@@ -129,7 +120,7 @@ def problem_response(request: Request, problem: Problem) -> Response:
 
 
 def static_routes() -> APIRouter:
-    """`GET /static/{file}`: the address contains a hash of the content, so that browsers keep the file for ever."""
+    """`GET /static/{file}`: the address contains a hash of the content, so that browsers may keep the file forever."""
     routes = APIRouter(dependencies=[ANY_QUERY])
     by_address = {file.address: file for file in static_files().values()}
 

@@ -17,7 +17,8 @@ from tocsin.runtime.http.openapi import error_response
 from tocsin.runtime.http.problems import Problem
 from tocsin.runtime.http.responses import page_length
 
-from board.api.machine_schemas import AtRiskItemResponse, AtRiskResponse, TicketOverviewResponse
+from board.api.at_risk_schemas import AtRiskItemResponse, AtRiskResponse
+from board.api.ticket_schemas import TicketOverviewResponse
 from board.domain.at_risk import WITHIN_PATTERN, AtRiskPosition, ComingDeadline, parse_within
 from board.domain.board_filter import BoardFilter
 from board.errors import TicketNotOnBoardError

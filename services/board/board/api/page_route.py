@@ -25,6 +25,7 @@ class PageRoute(APIRoute):
     """A route that responds with HTML, also to every error. A client that asks for JSON gets problem+json."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler of FastAPI, with errors as pages."""
         handle = super().get_route_handler()
 
         async def respond(request: Request) -> Response:

@@ -64,8 +64,8 @@ class Board:
     rows: BoardRows
     clock: TimeSource
     zone: ZoneInfo
-    problem: Callable[[], str | None]
-    """Says in a sentence why and since when the tickets are out of date; None if they are not."""
+    problem: Callable[[str], str | None]
+    """Says in a sentence why and since when a tenant's tickets are out of date; None if they are not."""
 
     async def page(self, tenant: str, query: BoardQuery, *, is_wall: bool) -> BoardPage:
         """The page for the tenant's tickets that the query selects."""
@@ -82,7 +82,7 @@ class Board:
             rate=self.clock.rate,
             zone=times.zone_words,
             zone_key=self.zone.key,
-            stale=self.problem(),
+            stale=self.problem(tenant),
             counts=count_tickets(selected),
             groups=await self._groups(selected, now),
             selects=() if is_wall else filter_selects(tuple(known.values()), query.values),

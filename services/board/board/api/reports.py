@@ -1,6 +1,7 @@
 """The pages of reports, and the same numbers as CSV and JSON."""
 
 from asyncio import to_thread
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Final
 from urllib.parse import quote, urlencode
@@ -20,10 +21,10 @@ from board.domain.report import Report, report_json
 from board.domain.report_csv import render_csv
 from board.domain.report_month import PATTERN, ReportMonth
 from board.domain.viewer import Viewer
-from board.errors import UnknownCustomerError, UpstreamError
+from board.errors import TooManyReportsError, UnknownCustomerError, UpstreamError
 from board.handlers.report_page import ReportLinks, render_report
-from board.handlers.reports import build_report
-from board.sources.upstream import Upstream
+from board.handlers.reports import ReportSlots, build_report
+from board.sources.report_source import GetJson
 
 log = structlog.get_logger(__name__)
 _POLICY: Final = "default-src 'none'; style-src {}; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
@@ -35,14 +36,16 @@ CustomerId = Annotated[
 ]
 
 
-def router(upstream: Upstream, clock: TimeSource, zone: ZoneInfo) -> APIRouter:
-    """The routes. `zone` only decides which month the list begins with: reports have the policy's zone."""
+def router(get: GetJson, clock: TimeSource, zone: ZoneInfo, slots: ReportSlots) -> APIRouter:
+    """The routes. `get` calls the other services. `zone` only decides which month the list begins with: reports have
+    the policy's zone.
+    """
     routes = page_router()
 
     async def load(viewer: Viewer, month: str, customer: str | None) -> Report:
         try:
             return await build_report(
-                upstream.get, clock.now(), tenant=viewer.tenant, month=ReportMonth.parse(month), customer=customer
+                get, clock.now(), tenant=viewer.tenant, month=ReportMonth.parse(month), customer=customer
             )
         except UnknownCustomerError as error:
             detail = "There are no numbers of this customer in any month. Check the customer's id."
@@ -51,6 +54,18 @@ def router(upstream: Upstream, clock: TimeSource, zone: ZoneInfo) -> APIRouter:
             log.warning("report_failed", month=month, error=str(error))
             detail = "sla-timer or the escalator does not respond. Retry."
             raise Problem(503, detail, headers={"Retry-After": "5"}) from error
+
+    async def respond(
+        viewer: Viewer, month: str, customer: str | None, write: Callable[[Report], Response]
+    ) -> Response:
+        try:
+            async with slots.hold():
+                # In a thread: hundreds of missed targets take half a second, and other people watch the board.
+                return await to_thread(write, await load(viewer, month, customer))
+        except TooManyReportsError:
+            log.warning("report_refused", month=month, reason="too many at the same time")
+            detail = "Other reports are being built. Retry in a few seconds."
+            raise Problem(503, detail, title="Busy", headers={"Retry-After": "5"}) from None
 
     @routes.get("/reports")
     async def list_reports(
@@ -63,25 +78,34 @@ def router(upstream: Upstream, clock: TimeSource, zone: ZoneInfo) -> APIRouter:
 
     @routes.get("/reports/{month}.csv")
     async def get_report_csv(viewer: CurrentViewer, month: Month, customer: CustomerId = None) -> Response:
-        report = await load(viewer, month, customer)
-        return _download(render_csv(report).encode(), "text/csv; charset=utf-8", report, "csv")
+        return await respond(viewer, month, customer, _csv)
 
     @routes.get("/reports/{month}.json")
     async def get_report_json(viewer: CurrentViewer, month: Month, customer: CustomerId = None) -> Response:
-        report = await load(viewer, month, customer)
-        return Response(report_json(report), headers=_HEADERS, media_type="application/json")
+        return await respond(viewer, month, customer, _json)
 
     @routes.get("/reports/{month}")
     async def get_report(viewer: CurrentViewer, month: Month, customer: CustomerId = None) -> Response:
-        report, links = await load(viewer, month, customer), _links(month, customer, clock.now(), zone)
-        # In a thread: hundreds of missed targets take half a second, and other people watch the board meanwhile.
-        page = await to_thread(render_report, report, links)
-        return html_response(page.text, headers={"Content-Security-Policy": _POLICY.format(page.style_source)})
+        links = _links(month, customer, clock.now(), zone)
+        return await respond(viewer, month, customer, lambda report: _page(report, links))
 
     return routes
 
 
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def _csv(report: Report) -> Response:
+    return _download(render_csv(report).encode(), "text/csv; charset=utf-8", report, "csv")
+
+
+def _json(report: Report) -> Response:
+    return Response(report_json(report), headers=_HEADERS, media_type="application/json")
+
+
+def _page(report: Report, links: ReportLinks) -> Response:
+    page = render_report(report, links)
+    return html_response(page.text, headers={"Content-Security-Policy": _POLICY.format(page.style_source)})
 
 
 def _download(content: bytes, media_type: str, report: Report, suffix: str) -> Response:

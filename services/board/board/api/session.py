@@ -22,7 +22,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 class SessionSigner:
-    """Signs and verifies sessions. The first key signs; sessions of the others stay valid."""
+    """Signs and verifies sessions. The first key signs; sessions signed by the other keys stay valid."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._serializer = URLSafeTimedSerializer(

@@ -49,7 +49,7 @@ def router(
 
 
 def _id(text: str) -> UUID:
-    """An id that is none belongs to no ticket. Raises Problem 404."""
+    """An invalid UUID is treated as not found. Raises Problem 404."""
     try:
         return parse_uuid(text)
     except ValueError:

@@ -58,6 +58,7 @@ class WebhookListRequest(BaseModel):
     )
 
     def filter(self, tenant: str) -> WebhookFilter:
+        """The filter for the tenant's webhooks."""
         return WebhookFilter(
             tenant=tenant,
             endpoint=self.endpoint,

@@ -1,4 +1,4 @@
-"""`python -m board rebuild`: build the read model anew."""
+"""`python -m board rebuild`: build the read model again."""
 
 import asyncio
 from collections.abc import Mapping

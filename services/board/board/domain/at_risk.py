@@ -49,7 +49,7 @@ class ComingDeadline:
 
 @dataclass(frozen=True, slots=True)
 class AtRiskPosition:
-    """Where a page of a list ended: the instant of the list, and the position of the page's last deadline."""
+    """The end of a page of a list: the instant of the list, and the position of the page's last deadline."""
 
     as_of: datetime
     left: timedelta
@@ -113,7 +113,7 @@ def breach_recipients(
     """Who would be notified if the deadline of the clock passed, by the directory at `at`.
 
     A missed resolution starts the ladder at its first tier that is not vacant. While a ladder runs, it adds no step:
-    then it is the next tier of that ladder (docs/rules.md#5-escalation-ladder).
+    the recipient is then its next tier (docs/rules.md#5-escalation-ladder).
     """
     if clock.name != "resolution":
         return tuple(_recipient(ticket, role, directory, at) for role in clock.missed_roles)

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from board.domain.board_ticket import BoardTicket, OpenState, TicketGroup
@@ -81,8 +80,3 @@ def _select(name: str, words: str, values: Mapping[str, str], chosen: Mapping[st
     known = {value: value, **values} if value else values
     options = sorted((Option(each, text) for each, text in known.items()), key=lambda option: option.words.casefold())
     return Select(name, words, value, tuple(options))
-
-
-def seconds_since_1970(at: datetime) -> float:
-    """The instant as a number for scripts."""
-    return round(at.timestamp(), 3)

@@ -1,4 +1,4 @@
-"""A ticket as the read model has it: its facts' result, its clocks, its ladder and who was mailed last. Pure.
+"""A ticket as the read model stores it: state, clocks, ladder, and the person who was mailed last. Pure.
 
 Times left are counted on each clock: `remaining` are the stretches that count until the deadline, so what is left at
 any instant needs no calendar (docs/decisions/0048-a-read-model-of-topics-and-responses.md).
@@ -14,7 +14,7 @@ from uuid import UUID
 from tocsin.events import Acknowledgement, ClockName, EscalationReason, Severity, Ticket, Tier
 
 AT_RISK: Final = timedelta(hours=4)
-"""A running clock with at most so much time left is at risk."""
+"""A running clock with at most this much time left is at risk."""
 
 
 class ClockState(StrEnum):
@@ -171,7 +171,7 @@ class BoardTicket:
     ladder: BoardLadder | None
     last_mail: LastMail | None
     version: int
-    """Becomes higher with every change of anything here."""
+    """Increases with every change of the ticket."""
     tiers: tuple[Tier, ...] = ()
     """The tiers of the policy's ladder for its customer, in order."""
 
@@ -193,7 +193,7 @@ class BoardTicket:
         return min(self.open_clocks, key=lambda clock: _urgency(clock, at), default=None)
 
     def group(self, at: datetime) -> TicketGroup:
-        """Where the ticket stands on the board at `at`."""
+        """The group in which the board shows the ticket at `at`."""
         overdue = [clock for clock in self.open_clocks if clock.is_overdue(at)]
         if any(clock.provisional and clock.name == "resolution" for clock in overdue):
             return TicketGroup.SILENT

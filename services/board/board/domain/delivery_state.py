@@ -1,4 +1,4 @@
-"""Which of two events of a delivery is the later one, and who was mailed last. Pure."""
+"""The latest event of a delivery, and the person who was mailed last. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,7 +10,7 @@ from board.domain.board_ticket import LastMail
 
 
 def latest_event(events: Iterable[DeliveryEvent]) -> DeliveryEvent:
-    """The event that says the current state of a delivery, whatever order its events, at least one, arrived in.
+    """The event with the current state of a delivery, out of one or more in any order.
 
     Every attempt ends in one event. A delivery that waited may then end without another attempt, and a mail that was
     accepted may bounce.

@@ -1,4 +1,4 @@
-"""What a fact or a published event says, in words. Pure."""
+"""Facts and published events in words. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -56,7 +56,7 @@ _HELD: Final[Mapping[str, str]] = {
 
 
 def fact_words(fact: Fact) -> str:
-    """What the fact says, without its instant and its actor."""
+    """The fact in words, without its instant and its actor."""
     stated = _REASONS.get(fact.reason, fact.reason) if fact.reason else None
     reason = f": {stated}" if stated else ""
     match fact.type:
@@ -101,7 +101,7 @@ def _impact(impact: Impact | None) -> str:
 
 
 def event_words(event: StoryEvent, story: TicketStory, time: PageTime) -> Words | None:
-    """What a published event says; None for one that another entry of the history states already.
+    """A published event in words; None if another entry of the history already states it.
 
     Steps of the ladder are stated by their `LadderStepDue`, with the tier of their notification. Mails are not events.
     """

@@ -1,4 +1,4 @@
-"""What the facts of a ticket have made of it so far (docs/rules.md#0-facts-and-timelines). Pure."""
+"""The state of a ticket by its facts so far (docs/rules.md#0-facts-and-timelines). Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class FactsSummary:
 
 
 def summarise_facts(ticket: Ticket, facts: Sequence[Fact]) -> FactsSummary:
-    """The result of these facts, given in any order.
+    """The result of these facts, in any order.
 
     Automatic receipts need no special case: a response changes neither severity nor state nor assignee. While the
     opening has not arrived, the ticket's own fields replace it.

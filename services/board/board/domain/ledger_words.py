@@ -1,4 +1,4 @@
-"""The ledger of a clock in plain words: what counted, what did not, and the deadline that follows. Pure.
+"""The ledger of a clock in plain words: the time that counted or not, and the deadline that follows. Pure.
 
 Amounts are in whole seconds. They are rounded so that the amounts of a clock add up to what sla-timer counted.
 """
@@ -15,7 +15,7 @@ from board.domain.clock_ledger import ClockAccount, LedgerInterval
 from board.domain.time_words import Moment, PageTime, Words, seconds_words
 
 _LEAST_DAYS: Final = 3
-"""So many equal working days in a row are one line."""
+"""This many equal working days in a row are one line."""
 _MOST_DAYS_OFF: Final = 5
 _SATURDAY: Final = 5
 _WAITING: Final = "waiting for the customer"
@@ -39,7 +39,7 @@ class _Draft:
 
 @dataclass(frozen=True, slots=True)
 class _WorkingDay:
-    """What counted on one local day, from `begin` to `end` with breaks."""
+    """The counted time of one local day, from `begin` to `end` with breaks."""
 
     day: date
     begin: datetime
@@ -60,7 +60,7 @@ class _WorkingDay:
 
 @dataclass(frozen=True, slots=True)
 class LedgerContext:
-    """What explains an account: the facts (why it was paused or closed), and the start of the work.
+    """The context of an account: the facts (why it was paused or closed), and the start of the work.
 
     `provisional`: nobody has responded, so the deadline of the resolution clock is counted from that of the response.
     """
@@ -168,10 +168,11 @@ def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[_D
         return
     days = _working_days(run, time)
     if not days:
-        begin, end = run[0].begin, run[-1].end
-        yield _Draft(("Outside business hours from ", time.exact(begin), " to ", _end(begin, end, time), "."))
+        yield _outside(run[0].begin, run[-1].end, time)
         return
     begins_inside, ends_inside = run[0].reason == "counted", run[-1].reason == "counted"
+    if not begins_inside and _spans_days(run[0], time):
+        yield _outside(run[0].begin, run[0].end, time)
     groups = _equal_days(days, time)
     for index, group in enumerate(groups):
         if index:
@@ -185,6 +186,16 @@ def _counted_lines(run: Sequence[LedgerInterval], time: PageTime) -> Iterator[_D
             is_first = begins_inside and index == number == 0
             is_last = ends_inside and index == len(groups) - 1 and number == len(group) - 1
             yield _day_line(day, until_closing=is_first and not is_last, time=time)
+    if not ends_inside and _spans_days(run[-1], time):
+        yield _outside(run[-1].begin, run[-1].end, time)
+
+
+def _outside(begin: datetime, end: datetime, time: PageTime) -> _Draft:
+    return _Draft(("Outside business hours from ", time.exact(begin), " to ", _end(begin, end, time), "."))
+
+
+def _spans_days(interval: LedgerInterval, time: PageTime) -> bool:
+    return time.local(interval.begin).date() != time.local(interval.end).date()
 
 
 def _working_days(run: Iterable[LedgerInterval], time: PageTime) -> list[_WorkingDay]:
@@ -231,7 +242,7 @@ def _days_line(group: Sequence[_WorkingDay], time: PageTime) -> _Draft:
 
 
 def _days_off(before: date, after: date, time: PageTime) -> Iterator[_Draft]:
-    """What is said of the whole days between two working days."""
+    """The words for the whole days between two working days."""
     off = days_between(before, after)
     if not off:
         return

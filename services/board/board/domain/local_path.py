@@ -1,4 +1,4 @@
-"""Where a login may lead to: a path of this site, never another site. Pure."""
+"""The redirect after a login: a path of this site, never another site. Pure."""
 
 import re
 from typing import Final

@@ -39,7 +39,7 @@ _STOOD_DOWN: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class MailReason:
-    """One mail, or one that is still to be sent: who, why, and what became of it."""
+    """One mail, sent or not yet: its reader, the reason, and its state."""
 
     anchor: str
     """An id for links within the page."""
@@ -55,7 +55,7 @@ class MailReason:
 
 
 def mail_reasons(story: TicketStory, time: PageTime) -> list[MailReason]:
-    """Every mail of the ticket in the order in which they were scheduled, also those that are still to be sent."""
+    """Every mail of the ticket in the order of their schedule, also those that are not sent yet."""
     deliveries = {delivery.delivery_id: delivery for delivery in story.deliveries}
     reasons = [_reason(delivery, deliveries, story, time) for delivery in story.deliveries]
     return sorted([*reasons, *_unsent(story, time)], key=lambda reason: reason.scheduled_at)
@@ -67,7 +67,7 @@ def anchor(delivery_id: UUID) -> str:
 
 
 def rule_words(rule: str | None) -> str:
-    """By which rule of the directory somebody held a role, to follow `holds the role ...`.
+    """The rule of the directory by which somebody held a role; follows `holds the role ...` in a sentence.
 
     The rules are those of `tocsin.directory.Holder.rule`.
     """
@@ -93,6 +93,8 @@ def _reason(
     recipient = delivery.recipient
     cause = story.causes.get(delivery.notification_id)
     reader = recipient.name or recipient.email or "nobody"
+    if _was_never_addressed(delivery):
+        reader = story.title(recipient.role)
     return MailReason(
         anchor=anchor(delivery.delivery_id),
         kind=MAIL_KINDS[delivery.state],
@@ -111,11 +113,19 @@ def _title(kind: str, tier: int | None) -> str:
     return f"{name}, tier {tier}" if tier else name
 
 
+def _was_never_addressed(delivery: DeliveryEvent) -> bool:
+    """Whether the mail was cancelled before anybody looked up who holds its role."""
+    recipient = delivery.recipient
+    return delivery.state == "cancelled" and recipient.name is None and recipient.role not in _TICKET_ROLES
+
+
 def _holds(delivery: DeliveryEvent, story: TicketStory) -> str:
     recipient = delivery.recipient
     if recipient.role in _TICKET_ROLES:
         return f"{recipient.name or recipient.email or 'Nobody'} {_TICKET_ROLES[recipient.role]}."
     title = story.title(recipient.role)
+    if _was_never_addressed(delivery):
+        return f"It was for whoever holds the role {title}."
     if recipient.name is None:
         return f"Nobody holds the role {title}."
     before = ""
@@ -171,7 +181,7 @@ def _due(due_at: datetime | None, time: PageTime) -> Words:
 
 
 def _state(delivery: DeliveryEvent, time: PageTime) -> Iterator[str | Moment]:
-    """What became of the mail, with the server's reply where it explains the state."""
+    """The state of the mail in words, with the server's reply where it explains the state."""
     address = delivery.recipient.email
     to = f" to {address}" if address else ""
     tries = f" in attempt {delivery.attempts}" if delivery.attempts > 1 else ""
@@ -243,7 +253,7 @@ def _unsent(story: TicketStory, time: PageTime) -> Iterator[MailReason]:
         who = _TICKET_ROLES.get(notify.role)
         title = notify.role_title
         reader = f"the {notify.role} of the ticket" if who else title
-        why = f"The person who {who}." if who else f"For whoever holds the role {title} when it is sent."
+        why = f"The person who {who}." if who else f"The person who holds the role {title} when it is sent."
         yield MailReason(
             anchor=f"notification-{notify.event_id}",
             kind=EntryKind.MAIL_CANCELLED if ended else EntryKind.MAIL_WAITING,

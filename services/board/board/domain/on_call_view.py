@@ -1,4 +1,4 @@
-"""Everything that the page of who is on call shows. Pure; a template only lays it out."""
+"""The content of the on-call page. Pure; a template only lays it out."""
 
 from dataclasses import dataclass
 

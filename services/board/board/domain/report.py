@@ -62,7 +62,7 @@ class Report:
 
     @property
     def state_words(self) -> str:
-        """A sentence about what the month lacks; empty for a complete one with data."""
+        """Why the month is incomplete or empty, as a sentence; an empty text for a complete month with data."""
         if self.state is ReportState.NOT_BEGUN:
             return f"{self.title} has not begun."
         if self.state is ReportState.NO_DATA:
@@ -88,7 +88,7 @@ def _rendered(value: Any) -> str:
 
 
 def remark_sentences(remarks: Remarks) -> Sequence[str]:
-    """What the numbers contain and leave out, one sentence each, with its number; nothing is left unsaid."""
+    """Sentences about the clocks that the numbers contain and leave out, one for each of `remarks`."""
     clocks = count_words(remarks.clocks, "clock")
     categories = "; ".join(
         f"{count_words(one.tickets, 'ticket')} of category {one.category.replace('_', ' ')}"

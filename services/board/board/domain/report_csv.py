@@ -1,4 +1,4 @@
-"""A report as CSV: one line a number, and one line a missed target. Pure.
+"""A report as CSV: one line for each number and each missed target. Pure.
 
 Durations are seconds. A text that a spreadsheet would take for a formula gets an apostrophe in front.
 """
@@ -12,12 +12,12 @@ from tocsin.instants import render_instant
 
 from board.domain.report import Report
 from board.domain.report_numbers import MonthNumbers
+from board.domain.time_words import WEEKDAYS
 
 COLUMNS: Final = (
     *("month", "customer", "section", "clock", "severity", "item", "measure", "value", "previous", "ticket", "words"),
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _Value = float | int | str | bool | None
 _Line = tuple[str, str, int | None, str, str, _Value]
 """Section, clock, severity, item, measure, value."""
@@ -80,7 +80,7 @@ def _numbers(numbers: MonthNumbers) -> Iterator[_Line]:
         for measure in ("ours", "customer", "outside_hours", "closed", "gross"):
             yield "time", spent.clock, None, "", f"{measure}_seconds", getattr(spent, f"{measure}_seconds")
     for section, map_ in (("openings", numbers.openings), ("breaches", numbers.breaches)):
-        for day, hours in zip(_WEEKDAYS, map_, strict=True):
+        for day, hours in zip(WEEKDAYS, map_, strict=True):
             for hour, count in enumerate(hours):
                 yield section, "", None, f"{day} {hour:02}:00", "count", count
     remarks = numbers.remarks

@@ -1,4 +1,4 @@
-"""What a report is computed from: the responses of sla-timer and the escalator, as far as a report needs them. Pure.
+"""The input of a report: the parts that it needs of the responses of sla-timer and the escalator. Pure.
 
 Durations in responses are seconds; here they are exact to the microsecond.
 """
@@ -92,7 +92,7 @@ class ReportedTarget(FrozenModel):
 
 
 class ReportedCategory(FrozenModel):
-    """What the resolution clock of a category measures."""
+    """The measure of the resolution clock of a category."""
 
     category: Category
     measure: str

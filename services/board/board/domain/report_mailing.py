@@ -17,10 +17,10 @@ from board.domain.report_month import ReportMonth
 from board.domain.report_summary import render_summary, report_subject
 
 MOST_MISSED: Final = 3
-"""How many months are caught up after downtime. Older ones are not mailed any more."""
+"""The most months that are caught up after downtime. Older ones are not mailed."""
 _HOUR: Final = 6
 _EARLIEST_ZONE: Final = timedelta(hours=14)
-"""A month ends so much earlier than in UTC in the zone where it ends first."""
+"""How much earlier than in UTC a month ends in the easternmost zone."""
 
 
 def mailed_at(month: ReportMonth, zone: ZoneInfo) -> datetime:

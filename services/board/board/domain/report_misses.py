@@ -100,7 +100,7 @@ def _miss(clock: ReportedClock, zone: ZoneInfo) -> Miss:
 
 
 def _late(clock: ReportedClock) -> timedelta | None:
-    """The counted time after the deadline that was missed; null where there is none to state."""
+    """The counted time after the missed deadline; null while the clock runs or without a deadline."""
     if clock.ended_at is None or clock.silent or clock.by_start or clock.due_at != clock.outcome_at:
         return None
     return max(timedelta(0), clock.net - clock.target_time)

@@ -23,7 +23,7 @@ _MOST_CUSTOMERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class RoleOnCall:
-    """Who holds a role now and next. `customer` is null for all customers without a holder of their own.
+    """Who holds a role now and next. `customer` is null for all customers without a special holder.
 
     `holder` is null if the role is vacant. `until` is null if nothing changes within a year; otherwise `following`
     holds the role then, null if nobody does.
@@ -124,7 +124,7 @@ def vacancies(directory: Directory, time: PageTime) -> list[RoleVacancy]:
 
 
 def role_weeks(directory: Directory, begin: datetime) -> list[RoleWeek]:
-    """The shifts of every role in the seven days from `begin`, for customers without a holder of their own."""
+    """The shifts of every role in the seven days from `begin`, for customers without a special holder."""
     return [
         RoleWeek(role_title(role), tuple(compute_shifts(directory, role, None, begin, begin + STRIP)))
         for role in directory.known_roles

@@ -37,7 +37,7 @@ AVERAGED_CHANNELS: Final = tuple(_AVERAGES)
 
 
 def promise(clock: ClockName, severity: int, target: str) -> str:
-    """The page's words for a target; for one that the page does not state, words of the same form."""
+    """The page's words for a target; words of the same form for a target that the page does not state."""
     if clock == "answer":
         return _EMAIL[1] if target == _EMAIL[0] else f"Email: Within {target}"
     known, words = _PROMISES[clock, severity]

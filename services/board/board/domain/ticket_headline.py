@@ -42,7 +42,7 @@ class TicketHeadline:
 
 
 def ticket_headline(story: TicketStory, time: PageTime) -> TicketHeadline:
-    """What a reader must know first."""
+    """The first sentences of the page."""
     ticket = story.ticket
     if not ticket.is_open:
         return TicketHeadline(Urgency.ENDED, tuple(_ended(story, time)), (), ())
@@ -92,7 +92,7 @@ def _clocks(story: TicketStory, time: PageTime) -> Iterator[Words]:
 
 
 def _overdue(clock: BoardClock, time: PageTime) -> Words:
-    # A change may put the deadline before itself: then the clock is overdue since the change (docs/rules.md#4-6).
+    # A change may move the deadline before the change: then the clock is overdue since the change (docs/rules.md#4-6).
     since = clock.breached_at or clock.due_at or time.now
     ago = duration_words(time.now - since)
     if clock.provisional and clock.name == "resolution":

@@ -102,7 +102,7 @@ _ORDER: Final = {EntryKind.FACT: 0, EntryKind.ACKNOWLEDGED: 0, EntryKind.STEP: 2
 
 def ticket_history(story: TicketStory, time: PageTime) -> list[HistoryEntry]:
     """Everything that happened, oldest first; at one instant, facts before their effects."""
-    entries = [*_facts(story), *_events(story, time), *map(_mail, story.deliveries)]
+    entries = [*_facts(story), *_events(story, time), *(_mail(delivery, story) for delivery in story.deliveries)]
     return sorted(entries, key=lambda entry: (entry.at, _ORDER.get(entry.kind, 3 if "mail" in entry.kind else 1)))
 
 
@@ -133,9 +133,9 @@ def _kind(event: StoryEvent) -> EntryKind:
     return _KINDS.get(type(event), default)
 
 
-def _mail(delivery: DeliveryEvent) -> HistoryEntry:
+def _mail(delivery: DeliveryEvent, story: TicketStory) -> HistoryEntry:
     recipient = delivery.recipient
-    who = recipient.name or recipient.email or f"the role {recipient.role}"
+    who = recipient.name or recipient.email or f"the role {story.title(recipient.role)}"
     tier = f", tier {delivery.tier}" if delivery.tier else ""
     reply = f": {delivery.reply}" if delivery.reply and delivery.state not in ("sent", "cancelled") else ""
     words = f"{_MAIL_STATES[delivery.state].replace('{who}', who)} ({MAIL_NAMES[delivery.kind]}{tier}){reply}"

@@ -17,7 +17,7 @@ class TicketLinks:
     ticket_urls: Mapping[str, str] = field(default_factory=dict)
 
     def board_page(self, ticket: Ticket) -> str | None:
-        """The URL of the ticket's page in the board; None if the board does not know its own address."""
+        """The URL of the ticket's page in the board; None without `public_url`."""
         return None if self.public_url is None else f"{self.public_url}/tickets/{ticket.ticket_id}"
 
     def tool_page(self, ticket: Ticket) -> str | None:

@@ -1,4 +1,4 @@
-"""A ticket's row on the board: everything that the template shows, as texts and numbers. Pure."""
+"""A ticket's row on the board, as the texts and numbers of the template. Pure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class ClockBar:
     due_seconds: int | None
     """The deadline in seconds since 1970."""
     stretches: str
-    """What still counts: `BEGIN+LENGTH` in seconds, separated by spaces. The page computes the time left from it."""
+    """The stretches that still count: `BEGIN+LENGTH` in seconds, separated by spaces. Scripts compute the time left."""
     further_seconds: int
     """The time left after the last stretch."""
 
@@ -137,7 +137,7 @@ def sort_key(found: BoardTicket, at: datetime) -> int:
 
 
 def next_change(found: BoardTicket, at: datetime) -> datetime | None:
-    """The first instant after `at` at which the ticket's group may change although no fact arrives."""
+    """The first instant after `at` at which the ticket's group may change without a new fact."""
     return min((change for clock in found.open_clocks for change in _changes(clock) if change > at), default=None)
 
 
@@ -241,9 +241,9 @@ def _changes(clock: BoardClock) -> list[datetime]:
     if clock.due_at is not None:
         changes.append(clock.due_at + timedelta(microseconds=1))
     left = AT_RISK - clock.further
-    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING and left > timedelta(0) else ()):
+    for stretch in reversed(clock.remaining if clock.state is ClockState.RUNNING and left >= timedelta(0) else ()):
         length = stretch.end - stretch.begin
-        if length >= left:
+        if length > left:  # if equal, the clock is at risk from the end of the stretch before
             changes.append(stretch.end - left)
             break
         left -= length

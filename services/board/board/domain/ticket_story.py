@@ -1,4 +1,4 @@
-"""Everything that is known of one ticket, and which of its published events late evidence has voided. Pure."""
+"""One ticket with its history, and which of its published events late evidence has voided. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

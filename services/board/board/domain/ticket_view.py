@@ -1,4 +1,4 @@
-"""Everything that a ticket's page shows, in words and shapes. Pure; a template only lays it out."""
+"""The content of a ticket's page, in words and shapes. Pure; a template only lays it out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

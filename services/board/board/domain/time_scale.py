@@ -1,4 +1,4 @@
-"""The horizontal scale of a drawn timeline: where an instant is, and which instants the axis names. Pure.
+"""The horizontal scale of a drawn timeline: the position of each instant, and the instants on the axis. Pure.
 
 A long stretch in which nothing counts and nothing happens (a night, a weekend, the time while a ticket was closed) is
 drawn as a narrow break, so that the rest keeps its width. Everything outside breaks has one scale.
@@ -76,7 +76,7 @@ class TimeScale:
         return tuple(piece for piece in self.pieces if piece.is_break)
 
     def x(self, at: datetime) -> float:
-        """Where the instant is: never less than for an earlier one. Instants outside the scale are at its ends."""
+        """The position of an instant: it never decreases with time. Instants outside the scale are at its ends."""
         index = max(0, bisect_right(self.pieces, at, key=lambda piece: piece.begin) - 1)
         piece = self.pieces[index]
         share = (min(max(at, piece.begin), piece.end) - piece.begin) / (piece.end - piece.begin)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from tocsin.instants import render_instant
 
-_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
@@ -61,12 +61,12 @@ class PageTime:
     def date_words(self, day: date) -> str:
         """`Friday 5 June`, with the year if it is another one than that of now."""
         year = "" if day.year == self.local(self.now).year else f" {day.year}"
-        return f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}{year}"
+        return f"{WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]}{year}"
 
     def short_day(self, at: datetime) -> str:
         """`Fri 5 Jun`."""
         day = self.local(at).date()
-        return f"{_WEEKDAYS[day.weekday()][:3]} {day.day} {_MONTHS[day.month - 1][:3]}"
+        return f"{WEEKDAYS[day.weekday()][:3]} {day.day} {_MONTHS[day.month - 1][:3]}"
 
     def clock(self, at: datetime) -> Moment:
         """`16:00`, with seconds unless they are zero, and with the name of the zone in an hour that occurs twice."""

@@ -1,9 +1,8 @@
 """The lanes of a ticket's timeline, still in instants: facts, clocks, escalation and mails. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from tocsin.events import (
@@ -19,8 +18,8 @@ from tocsin.events import (
 )
 from tocsin.lifecycle import in_order
 
-from board.domain.board_ticket import BoardClock, ClockState, Stretch
-from board.domain.clock_ledger import ClockAccount, IntervalReason
+from board.domain.board_ticket import BoardClock, Stretch
+from board.domain.clock_stretches import BarKind, clock_stretches
 from board.domain.event_words import event_words, fact_words, step_tier
 from board.domain.ticket_history import MAIL_KINDS, EntryKind, ticket_history
 from board.domain.ticket_story import TicketStory
@@ -28,19 +27,6 @@ from board.domain.time_words import PageTime, plain
 
 MOST_CYCLES: Final = 6
 """The clocks of earlier cycles are in the history and the ledger only."""
-
-
-class BarKind(StrEnum):
-    """What a stretch of a lane is; also its CSS class."""
-
-    USED = "used"
-    OVER = "over"
-    LEFT = "left"
-    PAUSED = "paused"
-    CLOSED = "closed"
-    IDLE = "idle"
-    RUNNING = "running"
-    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +41,7 @@ class LaneBar:
 
 @dataclass(frozen=True, slots=True)
 class LaneMark:
-    """Something at an instant. `text` is drawn in it or beside it; `title` describes it. `planned`: it lies ahead."""
+    """A mark at an instant. `text` is drawn in it or beside it; `title` describes it. `planned`: in the future."""
 
     at: datetime
     kind: str
@@ -67,7 +53,7 @@ class LaneMark:
 
 @dataclass(frozen=True, slots=True)
 class TimelineLane:
-    """A lane: its name, what is below the name, and its content in order."""
+    """A lane: its name, the detail below the name, and its content in order."""
 
     name: str
     detail: str
@@ -81,7 +67,7 @@ class TimelineLane:
 
 @dataclass(frozen=True, slots=True)
 class TimelineSpan:
-    """What the drawing shows: from `begin` to `end`, and the instants at which something is marked."""
+    """The time that the drawing shows, from `begin` to `end`, and the instants with a mark."""
 
     begin: datetime
     end: datetime
@@ -101,12 +87,6 @@ _FACT_LABELS: Final = {
     FactType.ESCALATED: "escalated",
     FactType.ASSESSED: "assessed",
     FactType.ASSIGNED: "assigned",
-}
-_BAR_KINDS: Final[dict[IntervalReason, BarKind]] = {
-    "counted": BarKind.USED,
-    "paused": BarKind.PAUSED,
-    "closed": BarKind.CLOSED,
-    "outside business hours": BarKind.IDLE,
 }
 _BAR_WORDS: Final = {
     BarKind.USED: "counted",
@@ -131,7 +111,7 @@ def timeline_lanes(story: TicketStory, time: PageTime) -> list[TimelineLane]:
 def timeline_span(story: TicketStory, lanes: Sequence[TimelineLane], time: PageTime) -> TimelineSpan:
     """From the opening to the end of a closed ticket; of an open one, to now and what follows soon.
 
-    What lies further ahead than the ticket is old does not squeeze what has happened.
+    The future is limited by the age of the ticket, so that the past stays readable.
     """
     begin = story.ticket.ticket.opened_at
     marks = [mark for lane in lanes for mark in lane.marks]
@@ -172,58 +152,6 @@ def _clock_lane(clock: BoardClock, story: TicketStory, time: PageTime, last_cycl
     due_at = clock.due_at if clock.is_open else None
     marks = sorted([*_clock_marks(clock, story, time), *_planned_marks(clock, time)], key=lambda mark: mark.at)
     return TimelineLane(clock.name.capitalize(), detail, "clock", bars, tuple(marks), due_at)
-
-
-def clock_stretches(clock: BoardClock, account: ClockAccount | None, now: datetime) -> list[tuple[Stretch, BarKind]]:
-    """What the clock did and will do until its deadline, in order and without overlaps.
-
-    Without an account, only its beginning and end are known.
-    """
-    past_end = min(clock.ended_at or now, max(now, clock.started_at))
-    if account is None:
-        kind = BarKind.PAUSED if clock.state is ClockState.PAUSED else BarKind.USED
-        past = [(Stretch(clock.started_at, past_end), kind)]
-    else:
-        past = [(Stretch(one.begin, one.end), _BAR_KINDS[one.reason]) for one in account.intervals]
-        past.append((Stretch(account.listed_to, max(past_end, account.listed_to)), _continued(clock, account, past)))
-    ahead = list(_ahead(clock, max(now, past[-1][0].end)))
-    whole = [(stretch, kind) for stretch, kind in (*past, *ahead) if stretch.begin < stretch.end]
-    silent_since = clock.due_at if clock.provisional and clock.name == "resolution" else None
-    return list(_split_at_breach(whole, clock.breached_at or silent_since))
-
-
-def _continued(clock: BoardClock, account: ClockAccount, past: Sequence[tuple[Stretch, BarKind]]) -> BarKind:
-    """What the clock does after the last interval that is listed."""
-    if account.truncated or not past or clock.state is ClockState.PAUSED:
-        return BarKind.PAUSED if clock.state is ClockState.PAUSED else BarKind.USED
-    return past[-1][1]
-
-
-def _ahead(clock: BoardClock, now: datetime) -> Iterator[tuple[Stretch, BarKind]]:
-    if clock.state is not ClockState.RUNNING or clock.due_at is None:
-        return
-    at = now
-    for one in clock.remaining:
-        begin, end = max(one.begin, at), one.end
-        if begin < end:
-            yield Stretch(at, begin), BarKind.IDLE
-            yield Stretch(begin, end), BarKind.LEFT
-            at = end
-    if at < clock.due_at:
-        yield Stretch(at, clock.due_at), BarKind.LEFT
-
-
-def _split_at_breach(
-    stretches: Iterable[tuple[Stretch, BarKind]], breached_at: datetime | None
-) -> Iterator[tuple[Stretch, BarKind]]:
-    for stretch, kind in stretches:
-        if kind is not BarKind.USED or breached_at is None or stretch.end <= breached_at:
-            yield stretch, kind
-        elif stretch.begin >= breached_at:
-            yield stretch, BarKind.OVER
-        else:
-            yield Stretch(stretch.begin, breached_at), BarKind.USED
-            yield Stretch(breached_at, stretch.end), BarKind.OVER
 
 
 def _clock_marks(clock: BoardClock, story: TicketStory, time: PageTime) -> Iterator[LaneMark]:
@@ -275,8 +203,8 @@ def _escalation_lane(story: TicketStory, time: PageTime) -> Iterator[TimelineLan
 
 def _step_marks(story: TicketStory) -> Iterator[LaneMark]:
     for step in story.of_type(LadderStepDue):
-        told = step_tier(step, story)
-        tier = told.tier if told is not None else None
+        notify = step_tier(step, story)
+        tier = notify.tier if notify is not None else None
         text = str(tier.number if tier else step.step)
         title = f"tier {tier.number}, {tier.title}" if tier else f"step {step.step}"
         yield LaneMark(step.at, EntryKind.STEP, text, title, voided=step.event_id in story.voided)

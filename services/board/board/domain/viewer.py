@@ -1,13 +1,16 @@
-"""The person or machine that looks at a page. Pure."""
+"""The person or machine that requests a page. Pure."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: `name` is the id of an API key, or the user that a trusted proxy names. Sees one tenant's tickets."""
+    """The caller of a page, who sees the tickets of `tenant`.
+
+    `name` is the id of an API key, or the user that a trusted proxy names.
+    """
 
     tenant: str
     name: str
     has_session: bool = False
-    """Whether a session of ours can be ended by `POST /logout`."""
+    """Whether `POST /logout` would end a session."""

@@ -10,14 +10,14 @@ from board.domain.board_ticket import Stretch
 from board.domain.role_schedule import STRIP, RoleWeek
 from board.domain.time_scale import TimeScale, build_scale
 from board.domain.time_words import PageTime
-from board.domain.timeline_drawing import DrawnLabel, DrawnRule, text_width
+from board.domain.timeline_shapes import DrawnLabel, DrawnRule, text_width
 
 WIDTH: Final = 960.0
 _TOP: Final = 24.0
 _ROW: Final = 40.0
 _BAR: Final = 18.0
 _SHADES: Final = 4
-"""How many colours tell neighbouring people apart."""
+"""The number of colours by which people differ."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Builds the read model anew from what the topics hold."""
+"""Builds the read model again from the topics."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ async def rebuild(connection: AsyncConnection, beginnings: Mapping[str, Mapping[
     """Empty the read model, and continue from these offsets by topic and partition. Never commits.
 
     A running board need not be stopped: its batches in progress end first, and its consumers then read from the new
-    offsets. What was read before makes no webhooks again.
+    offsets. Records that were read before make no webhooks again.
     """
     await keep_offsets(connection)
     for topic, offsets in sorted(beginnings.items()):

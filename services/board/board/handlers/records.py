@@ -1,7 +1,7 @@
 """Handles the records of the four topics. Never commits.
 
-Every record is stored once under its id, and what follows from a ticket's records is computed from all that are stored:
-the order in which they arrive, also between topics, makes no difference, and a repeated record changes nothing.
+Every record is stored once under its id, and the state of a ticket is computed from all its stored records. So the
+order in which they arrive, also between topics, makes no difference, and a repeated record changes nothing.
 """
 
 from collections import defaultdict
@@ -38,7 +38,7 @@ from board.store.records import LockedRow
 
 @dataclass(slots=True)
 class _Opening:
-    """The ticket as its opening has it; `historic`: it was imported as history."""
+    """A ticket as opened. `historic`: it was imported as history."""
 
     ticket: Ticket
     historic: bool
@@ -104,7 +104,7 @@ class Handlers:
         await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_escalations(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Store the events of the escalator. The reports on this topic are the board's own."""
+        """Store the events of the escalator. Skip reports, which the board publishes on this topic."""
         events = {}
         for received in batch:
             if isinstance(received.event, EscalationEvent):
@@ -115,7 +115,7 @@ class Handlers:
         await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_notifications(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
-        """Keep the latest state of each delivery, and who was mailed last. A report is about no ticket."""
+        """Store the latest state of each delivery, and who was mailed last. Skip reports, which have no ticket."""
         arrived: dict[UUID, list[DeliveryEvent]] = defaultdict(list)
         tenants: dict[UUID, str] = {}
         for received in batch:
@@ -145,7 +145,7 @@ class Handlers:
     async def _store_events(
         self, connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
     ) -> set[UUID]:
-        """Store events, and mark their tickets. A ticket whose opening has not arrived is that of its latest event.
+        """Store events, and mark their tickets. Until its opening arrives, a ticket is that of its latest event.
 
         Returns the ids of the new ones.
         """

@@ -1,6 +1,8 @@
 """Builds the report of a month from the responses of sla-timer and the escalator."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -11,13 +13,38 @@ from board.domain.report import Report, ReportState
 from board.domain.report_input import ReportedAverage, ReportedClock, ReportedShare, ReportedTerms
 from board.domain.report_misses import misses_of
 from board.domain.report_month import ReportMonth
-from board.domain.report_numbers import MonthNumbers, month_numbers
-from board.errors import UnknownCustomerError
+from board.domain.report_numbers import MonthNumbers
+from board.domain.report_statistics import month_numbers
+from board.errors import TooManyReportsError, UnknownCustomerError
 from board.sources.report_source import GetJson, ReportSource
 
 _FIRST: Final = datetime(1990, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(2101, 1, 1, tzinfo=UTC)
 _MOMENT: Final = timedelta(microseconds=1)
+MOST_AT_ONCE: Final = 2
+"""Reports that one process builds at the same time: each may keep a core busy for seconds."""
+LONGEST_WAIT_SECONDS: Final = 5.0
+
+
+class ReportSlots:
+    """Limits how many reports are built at the same time. One per process."""
+
+    def __init__(self, *, longest_wait: float = LONGEST_WAIT_SECONDS) -> None:
+        self._free = asyncio.Semaphore(MOST_AT_ONCE)
+        self._longest_wait = longest_wait
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Hold a slot. Raises TooManyReportsError if none is free within `longest_wait` seconds."""
+        try:
+            async with asyncio.timeout(self._longest_wait):
+                await self._free.acquire()
+        except TimeoutError:
+            raise TooManyReportsError from None
+        try:
+            yield
+        finally:
+            self._free.release()
 
 
 async def build_report(
@@ -54,7 +81,7 @@ async def build_report(
         policy_version=terms.policy_version,
         current=await _numbers(source, clocks, terms, month, zone),
         previous=await _numbers(source, clocks_before, terms, month.before, zone),
-        misses=misses_of(clocks, zone),
+        misses=await asyncio.to_thread(misses_of, clocks, zone),
     )
 
 
@@ -64,7 +91,8 @@ async def _numbers(
     begin, end = month.begin(zone), month.after.begin(zone)
     _, averages = await source.compliance(begin, end)
     ladders = await source.ladders(begin, end)
-    return month_numbers(clocks, averages, ladders, terms, begin=begin, end=end, zone=zone)
+    # In a thread: thousands of clocks take seconds, and other people watch the board meanwhile.
+    return await asyncio.to_thread(month_numbers, clocks, averages, ladders, terms, begin=begin, end=end, zone=zone)
 
 
 def _first_month(shares: Iterable[ReportedShare], averages: Iterable[ReportedAverage]) -> str | None:

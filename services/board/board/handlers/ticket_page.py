@@ -20,7 +20,7 @@ from board.sources.upstream import Upstream
 from board.store import history, tickets
 
 _PATIENCE_SECONDS: Final = 3
-"""A page does not wait longer for sla-timer: everything else on it is stored here."""
+"""The longest wait for sla-timer, whose ledger alone is not stored here."""
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class TicketPages:
     upstream: Upstream
 
     async def load(self, tenant: str, ticket_id: UUID, directory: Directory | None) -> TicketStory:
-        """Everything that is known of the tenant's ticket. Without a response of sla-timer, its ledger is null.
+        """The tenant's ticket with its history. If sla-timer does not respond, the ledger is null.
 
         Raises TicketNotOnBoardError.
         """

@@ -43,7 +43,7 @@ MAX_AGE: Final = timedelta(days=1)
 class WebhookQueue:
     """Decides which events make webhooks (docs/decisions/0049-outgoing-webhooks.md), and stores them with their bodies.
 
-    `wake` tells the sender of this process about new ones.
+    `wake` is called after a commit of new ones.
     """
 
     file: WebhooksFile
@@ -71,7 +71,7 @@ class WebhookQueue:
         since = dict(await load_since(connection))
         new: list[EndpointKey] = [(each.tenant, each.id) for each in loaded.webhooks.endpoints]
         if new := [key for key in new if key not in since]:
-            # They get the events from now on.
+            # They get the events that occur from now on.
             await add_endpoints(connection, new, self.clock.now())
             since |= dict.fromkeys(new, self.clock.now())
         now = await clock_timestamp(connection)

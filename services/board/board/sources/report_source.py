@@ -1,4 +1,4 @@
-"""What reports need from sla-timer and the escalator, by their APIs."""
+"""The calls of sla-timer's and the escalator's APIs that a report is computed from."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The APIs of sla-timer and the escalator, which the board asks for what only they can compute."""
+"""The APIs of sla-timer and the escalator, for everything that only they can compute."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +12,7 @@ from board import metrics
 from board.errors import UpstreamError
 
 MOST_TICKETS: Final = 200
-"""How many tickets the owners accept in one request."""
+"""The most tickets that an owner accepts in one request."""
 _TIMEOUT: Final = httpx.Timeout(30, connect=5)
 
 JsonObject = dict[str, Any]
@@ -55,8 +55,8 @@ class Upstream:
         return _items(await self._request("sla-timer", tenant, "POST", "/v1/clocks", body=body))
 
     async def ladders(self, tenant: str, events: Mapping[UUID, UUID]) -> list[JsonObject]:
-        """The items of the escalator's `POST /v1/ladders`. `events` has for each of at most MOST_TICKETS tickets the
-        event about a ladder whose handling is asked for.
+        """The items of the escalator's `POST /v1/ladders`. `events` has, for each of at most MOST_TICKETS tickets, the
+        event about a ladder that the escalator must have handled.
         """
         body = {
             "items": [
@@ -99,7 +99,8 @@ class Upstream:
                     method, path, params=query, content=content, headers=headers
                 )
         except httpx.HTTPError as error:
-            raise UpstreamError(f"{name} does not respond: {error!r}") from error
+            # Only its type: the text of some errors repeats a header.
+            raise UpstreamError(f"{name} does not respond ({type(error).__name__})") from error
         if response.status_code != httpx.codes.OK:
             raise UpstreamError(f"{name} responded {response.status_code} to {method} {path}")
         try:

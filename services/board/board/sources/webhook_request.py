@@ -46,7 +46,7 @@ class WebhookClient:
     seconds: float = SECONDS
 
     async def send(self, endpoint: WebhookEndpoint, delivery_id: UUID, body: str) -> AttemptOutcome:
-        """What came of one attempt. Failures of any kind are outcomes; nothing is raised."""
+        """The outcome of one attempt. Every failure is an outcome; nothing is raised."""
         try:
             url, secrets = read_url(endpoint), read_secrets(endpoint)
         except ValueError as error:
@@ -80,7 +80,7 @@ class WebhookClient:
 
 
 async def _read_beginning(response: httpx.Response) -> str:
-    """The beginning of the body as text. A body that hangs or breaks off changes nothing: the status has decided."""
+    """The beginning of the body as text. An incomplete body is accepted, because the status decides."""
     content = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):

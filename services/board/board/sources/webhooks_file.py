@@ -78,7 +78,8 @@ class WebhooksFile:
     def _load(self, text: str, name: str) -> LoadedWebhooks:
         webhooks = load_webhooks(text, name)
         paths = {self._folder / each.template for each in webhooks.endpoints if each.template is not None}
-        self._templates = {path: _version(path) for path in paths}  # first: an edit while they are read counts
+        # Before they are read, so that an edit in the meantime is noticed.
+        self._templates = {path: _version(path) for path in paths}
         return _with_templates(webhooks, text, name, self._folder)
 
 

@@ -187,7 +187,7 @@ function replace(id, change, alarms) {
 
 function showCounts(values) {
   for (const element of document.querySelectorAll("[data-count]")) element.textContent = values[element.dataset.count];
-  document.title = values.breached ? `${values.breached} breached, ${values.open} open · tocsin` : `${values.open} open tickets · tocsin`;
+  document.title = values.breached ? `${values.breached} breached, ${values.open} open · tocsin` : values.open === 1 ? "1 open ticket · tocsin" : `${values.open} open tickets · tocsin`;
 }
 
 function announce(alarms) {

@@ -12,7 +12,7 @@ from board.store.tables import MAILED_REPORTS, OUTBOX, REPORT_MONTHS
 
 
 async def load_settled(connection: AsyncConnection, tenant: str) -> set[ReportMonth]:
-    """The months of which nothing is left to mail. Empty before the board has first looked."""
+    """The months of which nothing is left to mail. Empty before the first run of the job `report_mail`."""
     query = select(REPORT_MONTHS.c.month).where(REPORT_MONTHS.c.tenant == tenant)
     return {ReportMonth.parse(month) for month in (await connection.execute(query)).scalars()}
 

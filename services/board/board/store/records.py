@@ -1,7 +1,7 @@
-"""Stores what arrives from the topics: few statements per batch.
+"""Stores the records of the topics, with few statements per batch.
 
-A transaction adds its records and locks their tickets before it reads anything: what it reads then includes everything
-that other transactions have stored about these tickets, so that no record is left out of a summary.
+A transaction adds its records and locks their tickets before it reads anything. It then reads everything that other
+transactions have stored about these tickets, so no record is left out of a summary.
 """
 
 from collections import defaultdict
@@ -33,7 +33,7 @@ from board.store.versions import begin_changes
 
 @dataclass(frozen=True, slots=True)
 class LockedRow:
-    """A ticket as it is stored. `ticket` is null until it is known; `opened`: it is that of the opening."""
+    """A ticket as it is stored. `ticket` is null until it is known. `opened`: the opening has set it."""
 
     ticket: Ticket | None
     opened: bool
@@ -45,7 +45,7 @@ async def add_facts(
 ) -> tuple[dict[UUID, LockedRow], set[tuple[UUID, int]]]:
     """Store these facts by (ticket, number). Returns their tickets, locked, and which facts are new.
 
-    `tenants` are all tickets of the facts, with their tenants.
+    `tenants` has the tenant of each ticket of these facts.
     """
     rows = [
         {"ticket_id": ticket_id, "number": number, "fact": fact.model_dump_json()}
@@ -75,7 +75,7 @@ async def add_events(
 
 
 async def lock_tickets(connection: AsyncConnection, tenants: Mapping[UUID, str]) -> dict[UUID, LockedRow]:
-    """Lock these tickets, which are given with their tenants, and add those that are missing."""
+    """Lock these tickets, and add those that are missing. `tenants` has the tenant of each ticket."""
     tickets, _ = await _add_and_lock(connection, tenants)
     return tickets
 
@@ -113,7 +113,7 @@ async def load_facts_of(connection: AsyncConnection, ticket_ids: Collection[UUID
 
 
 async def load_latest_tickets(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> dict[UUID, Ticket]:
-    """Each ticket as its latest event carries it, by (`at`, id): the same whatever order the events arrived in."""
+    """Each ticket as its latest event carries it, by (`at`, id): the order of arrival makes no difference."""
     if not ticket_ids:
         return {}
     c = EVENTS.c
@@ -139,7 +139,7 @@ async def load_deliveries_of(connection: AsyncConnection, ticket_ids: Collection
 
 
 def delivery_writes(deliveries: Iterable[DeliveryEvent]) -> list[Write]:
-    """Store these as the states of their deliveries."""
+    """The writes that store each event as the state of its delivery."""
     rows = [
         {
             "delivery_id": event.delivery_id,
@@ -156,7 +156,7 @@ def delivery_writes(deliveries: Iterable[DeliveryEvent]) -> list[Write]:
 def summary_writes(
     summaries: Mapping[UUID, tuple[LockedRow, FactsSummary]],
 ) -> list[Write]:
-    """Store the tickets, which are known, and what their facts have made of them."""
+    """The writes that store these tickets, which must be known, with the summaries of their facts."""
     rows = []
     for ticket_id, (stored, summary) in summaries.items():
         ticket = stored.ticket
@@ -183,13 +183,13 @@ def summary_writes(
 
 
 def ladder_event_writes(latest: Mapping[UUID, UUID]) -> list[Write]:
-    """Store for each ticket the id of the event about a ladder that arrived last."""
+    """The writes that store, by ticket, the id of the latest event about a ladder."""
     rows = [{"ticket_id": ticket_id, "ladder_event_id": event_id} for ticket_id, event_id in latest.items()]
     return [Write("update", TICKETS, rows)]
 
 
 def last_mail_writes(mails: Mapping[UUID, LastMail | None]) -> list[Write]:
-    """Store for each ticket who was mailed last."""
+    """The writes that store, by ticket, the person who was mailed last."""
     rows = [{"ticket_id": ticket_id, "last_mail": _last_mail_json(mail)} for ticket_id, mail in mails.items()]
     return [Write("update", TICKETS, rows)]
 

@@ -1,8 +1,8 @@
-"""Tickets whose clocks and ladder are outdated: mark, claim, and store what the owners responded.
+"""Tickets whose clocks and ladder are outdated: mark them, claim them, and store the responses of the owners.
 
 `refresh_at` is the next attempt, `stale_at` the instant since which a record has arrived that no response includes yet;
 both are real time. A claim moves `refresh_at`, and so does every record that arrives: a response counts only if
-`refresh_at` is still that of its claim. No lock is held while the owners are asked.
+`refresh_at` is still that of its claim. No lock is held during a request.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from board.store.versions import begin_changes
 
 SETTLE: Final = timedelta(milliseconds=50)
-"""How long after a record the owners are asked: they receive it at the same time, and need a moment to handle it."""
+"""The pause between a record and the requests about it, in which the owners handle the record."""
+RECENT: Final = timedelta(hours=1)
+"""The age up to which an outdated ticket may wait for its owners as others do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class StaleTicket:
 
 @dataclass(frozen=True, slots=True)
 class RefreshedTicket:
-    """A claimed ticket after the owners were asked. `clocks` and `ladder` are JSON.
+    """A claimed ticket after the requests to its owners. `clocks` and `ladder` are JSON.
 
     `is_fresh`: they include everything that had arrived. `pause`: until the next attempt; null: with the next record.
     """
@@ -51,10 +53,15 @@ class RefreshedTicket:
 
 @dataclass(frozen=True, slots=True)
 class Staleness:
-    """How many tickets are outdated, and for how long the oldest has been."""
+    """How many tickets are outdated, and for how long the oldest has been.
+
+    `recent_...`: only those that became outdated within `RECENT`. An older one has a fault that concerns it alone.
+    """
 
     tickets: int
     age: timedelta
+    recent_tickets: int
+    recent_age: timedelta
 
 
 async def mark_stale(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
@@ -72,7 +79,7 @@ async def mark_changed(connection: AsyncConnection, ticket_ids: Collection[UUID]
 async def claim(
     connection: AsyncConnection, tenants: Collection[str], *, most: int, lease: timedelta
 ) -> list[StaleTicket]:
-    """Tickets of these tenants that are due, at most so many: outdated ones first, closed and historic ones last.
+    """Up to `most` tickets of these tenants that are due: outdated ones first, closed and historic ones last.
 
     No other replica claims them until `lease` has passed.
     """
@@ -81,7 +88,7 @@ async def claim(
 
 
 async def store_refreshed(connection: AsyncConnection, refreshed: Sequence[RefreshedTicket]) -> int:
-    """Store what the owners responded, and return for how many tickets it still counted."""
+    """Store the responses of the owners. Returns for how many tickets they still counted."""
     ticket_ids = [each.claimed.ticket_id for each in refreshed]
     await begin_changes(connection)
     rows = await connection.execute(_LOCK, {"ticket_ids": ticket_ids})
@@ -104,10 +111,12 @@ def _columns(refreshed: Sequence[RefreshedTicket]) -> dict[str, list[Any]]:
     }
 
 
-async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) -> Staleness:
-    """How outdated the tickets of these tenants are."""
-    row = (await connection.execute(_STALENESS, {"tenants": list(tenants)})).one()
-    return Staleness(row.tickets, row.age or timedelta(0))
+async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) -> dict[str, Staleness]:
+    """How outdated the tickets of these tenants are, for each that has any."""
+    rows = await connection.execute(_STALENESS, {"tenants": list(tenants), "recent": RECENT})
+    return {
+        row.tenant: Staleness(row.tickets, row.age, row.recent_tickets, row.recent_age or timedelta(0)) for row in rows
+    }
 
 
 async def count_without_key(connection: AsyncConnection, tenants: Collection[str]) -> dict[str, int]:
@@ -168,9 +177,16 @@ _STORE: Final = text(
 )
 _STALENESS: Final = text(
     """
-    SELECT count(*) AS tickets, clock_timestamp() - min(stale_at) AS age
-    FROM tickets WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
+    SELECT
+        tenant,
+        count(*) AS tickets,
+        clock_timestamp() - min(stale_at) AS age,
+        count(*) FILTER (WHERE is_recent) AS recent_tickets,
+        clock_timestamp() - min(stale_at) FILTER (WHERE is_recent) AS recent_age
+    FROM tickets, LATERAL (SELECT stale_at > clock_timestamp() - CAST(:recent AS interval)) AS recent (is_recent)
+    WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
         AND tenant = ANY(CAST(:tenants AS text[]))
+    GROUP BY tenant
     """
 )
 _WITHOUT_KEY: Final = text(

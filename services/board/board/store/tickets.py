@@ -36,7 +36,7 @@ _TICKETS: Final = select(
 
 
 _SLICE: Final = 50
-"""Tickets that are read from their rows before other tasks get a turn: about 10 ms."""
+"""How many rows are read before other tasks get a turn: about 10 ms."""
 
 
 async def load_open(connection: AsyncConnection, wanted: BoardFilter) -> list[BoardTicket]:

@@ -40,7 +40,7 @@ _NOT_ATTEMPTED: Final = "was not sent in time: the endpoint fails, or is not in 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookFilter:
-    """Which outgoing webhooks of a tenant: those after `after` in the order of the list, with these values."""
+    """Selects outgoing webhooks of a tenant: those after `after` in the order of the list, with these values."""
 
     tenant: str
     endpoint: str | None = None
@@ -70,7 +70,7 @@ class WebhookBacklog:
 
 
 async def add_webhooks(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> int:
-    """Queue the webhooks whose id is not known yet, in this order. Returns how many.
+    """Queue the webhooks whose id is not known yet, in this order. Returns how many are new.
 
     A row has the columns of `OutgoingWebhook` without the ones that attempts write.
     """
@@ -80,7 +80,7 @@ async def add_webhooks(connection: AsyncConnection, rows: Sequence[Mapping[str, 
 async def claim_ready(
     connection: AsyncConnection, slots: Mapping[EndpointKey, int], lease: timedelta
 ) -> list[OutgoingWebhook]:
-    """Claim up to so many webhooks of each endpoint that are ready, for an attempt that starts now.
+    """Claim the webhooks that are ready, up to a number for each endpoint, for an attempt that starts now.
 
     A ticket's webhooks for an endpoint are attempted in their order: one waits until those before it have had their
     first attempt. Rows that another process is claiming are left out.
@@ -104,7 +104,7 @@ async def claim_ready(
 async def finish_attempt(
     connection: AsyncConnection, after: OutgoingWebhook, outcome: AttemptOutcome, now: datetime
 ) -> bool:
-    """Store what an attempt made of a webhook. False: its lease ended, and another attempt has begun."""
+    """Store a webhook after an attempt. False: its lease ended, and another attempt has begun."""
     written = {name: getattr(after, name) for name in ("state", "failures", "ready_at", "finished_at")}
     query = (
         update(WEBHOOKS)

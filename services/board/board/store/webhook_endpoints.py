@@ -1,4 +1,4 @@
-"""The endpoints that webhooks.yaml ever had: since when, and how they stand."""
+"""The endpoints that webhooks.yaml has ever had: since when, and their health."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -30,20 +30,20 @@ async def load_since(connection: AsyncConnection) -> Mapping[EndpointKey, dateti
 
 
 async def load_health(connection: AsyncConnection) -> Mapping[EndpointKey, EndpointHealth]:
-    """How every endpoint stands."""
+    """The health of every endpoint."""
     rows = await connection.execute(select(WEBHOOK_ENDPOINTS))
     return {(row.tenant, row.endpoint): _health(row) for row in rows}
 
 
 async def lock_health(connection: AsyncConnection, key: EndpointKey) -> EndpointHealth:
-    """How the endpoint stands, locked until the end of the transaction."""
+    """The health of the endpoint, locked until the end of the transaction."""
     query = select(WEBHOOK_ENDPOINTS).where(_C.tenant == key[0], _C.endpoint == key[1]).with_for_update()
     row = (await connection.execute(query)).one_or_none()
     return EndpointHealth() if row is None else _health(row)
 
 
 async def save_health(connection: AsyncConnection, key: EndpointKey, health: EndpointHealth) -> None:
-    """Store how the endpoint stands."""
+    """Store the health of the endpoint."""
     values = {name: getattr(health, name) for name in ("failures", "failing_since", "paused_until", "gone_url")}
     query = update(WEBHOOK_ENDPOINTS).where(_C.tenant == key[0], _C.endpoint == key[1])
     await connection.execute(query.values(values))

@@ -1,4 +1,4 @@
-"""What was read before the last rebuild: those records make no webhooks again."""
+"""The offsets before the last rebuild. Records below them make no webhooks again."""
 
 from collections.abc import Collection, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ _READ: Final = OFFSETS.table
 
 
 async def keep_offsets(connection: AsyncConnection) -> None:
-    """Store the present offsets as floors. Call it before they are reset, in the same transaction."""
+    """Store the current offsets as floors. Call it before they are reset, in the same transaction."""
     columns = ("topic", "partition", "next_offset")
     new = insert(WEBHOOK_FLOORS).from_select(columns, select(*(_READ.c[name] for name in columns)).with_for_update())
     highest = func.greatest(new.excluded.next_offset, WEBHOOK_FLOORS.c.next_offset)

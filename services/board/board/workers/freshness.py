@@ -1,14 +1,11 @@
 """Whether the tickets of the board are up to date: if not, why, and since when."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from math import isnan
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from tocsin.runtime.http.health import Check
-from tocsin.runtime.metrics import CONSUMER_LAG
 from tocsin.runtime.process.clock import TimeSource
 
 from board.domain.ticket_row import shown
@@ -20,66 +17,71 @@ CHECK_SECONDS: Final = 5
 LATE: Final = timedelta(minutes=1)
 """Real time for which deadlines may wait for their owners before the board says so."""
 BEHIND: Final = timedelta(seconds=20)
-"""Real time for which records may not be read before the board says so: a replica takes over faster."""
-MOST_LAG: Final = 50
-"""Records that may wait to be read: each topic has a few at any time."""
+"""Real time for which records may wait to be read before the board says so: a replica takes over faster."""
 
 _ADVICE: Final = "What you see may be out of date."
 
 
+class TopicReader(Protocol):
+    """A consumer, as far as its progress is concerned."""
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """For how long the oldest record has waited; None while that is unknown."""
+
+    async def ready(self) -> str | None:
+        """What is wrong; None if the topic is read."""
+
+
+class TicketReader(Protocol):
+    """The refresher, as far as its progress is concerned."""
+
+    staleness: Mapping[str, Staleness]
+
+    def down_for(self, tenant: str) -> Mapping[str, timedelta]:
+        """The services that do not respond about this tenant's tickets, and for how long."""
+
+
 class Freshness:
-    """Checks what the refresher measured (`staleness`), and the consumers: their readiness, by topic, and their lag."""
+    """Checks the readers of the topics and the refresher."""
 
     def __init__(
-        self,
-        clock: TimeSource,
-        zone: ZoneInfo,
-        staleness: Callable[[], Staleness | None],
-        consumers: Mapping[str, Check],
+        self, clock: TimeSource, zone: ZoneInfo, refresher: TicketReader, consumers: Sequence[TopicReader]
     ) -> None:
         self._clock = clock
         self._zone = zone
-        self._staleness = staleness
+        self._refresher = refresher
         self._consumers = consumers
-        self._failing: Mapping[str, float] = {}
-        """When each fault of the consumers was first found, by the monotonic clock."""
-        self._problem: str | None = None
-
-    def why_stale(self) -> str | None:
-        """Why and since when the tickets are out of date, as a sentence for people; None while all is well."""
-        return self._problem
+        self._unread_since: float | None = None
+        """When a topic was first found not to be read, by the monotonic clock; None while all are read."""
+        self._behind = timedelta(0)
 
     async def check(self) -> None:
-        """Check again; a job for the scheduler."""
-        lag = _lag(self._consumers)
-        faults = [topic for topic, ready in self._consumers.items() if await ready() is not None]
-        if lag is None or lag > MOST_LAG:
-            faults.append("lag")
-        now = time.monotonic()
-        self._failing = {fault: self._failing.get(fault, now) for fault in faults}
-        age = timedelta(seconds=max((now - since for since in self._failing.values()), default=0.0))
-        if faults and age >= BEHIND:
-            events = f"{lag:,} events have waited to be read" if faults == ["lag"] and lag else "No new events are read"
-            self._problem = f"{events} since {self._since(age)}. {_ADVICE}"
-        else:
-            self._problem = self._late_deadlines()
+        """Check the consumers again; a job for the scheduler."""
+        faults = [each for each in self._consumers if each.lag_seconds is None or await each.ready() is not None]
+        self._unread_since = (self._unread_since or time.monotonic()) if faults else None
+        self._behind = timedelta(seconds=max((each.lag_seconds or 0.0 for each in self._consumers), default=0.0))
 
-    def _late_deadlines(self) -> str | None:
-        staleness = self._staleness()
-        if staleness is None or not staleness.tickets or staleness.age < LATE:
+    def why_stale(self, tenant: str) -> str | None:
+        """Why and since when the tenant's tickets are out of date, as a sentence; None while all is well."""
+        unread = timedelta(seconds=time.monotonic() - self._unread_since) if self._unread_since else timedelta(0)
+        down = {service: age for service, age in self._refresher.down_for(tenant).items() if age >= LATE}
+        late = self._refresher.staleness.get(tenant)
+        if self._unread_since and unread >= BEHIND:
+            fault = f"New events have not been read since {self._since(unread)}."
+        elif self._behind >= BEHIND:
+            fault = f"Events since {self._since(self._behind)} have not been read yet."
+        elif down:
+            have = "has" if len(down) == 1 else "have"
+            fault = f"{' and '.join(sorted(down))} {have} not responded since {self._since(max(down.values()))}."
+        elif late is not None and late.recent_tickets and late.recent_age >= LATE:
+            tickets = "1 ticket has" if late.recent_tickets == 1 else f"{late.recent_tickets:,} tickets have"
+            fault = f"{tickets} waited since {self._since(late.recent_age)} for deadlines from sla-timer and escalator."
+        else:
             return None
-        tickets = "1 ticket has" if staleness.tickets == 1 else f"{staleness.tickets:,} tickets have"
-        since = self._since(staleness.age)
-        return f"{tickets} waited since {since} for deadlines from sla-timer and the escalator. {_ADVICE}"
+        return f"{fault} {_ADVICE}"
 
     def _since(self, age: timedelta) -> str:
         """`Mon 14:00`, in business time."""
         times = PageTime(self._zone, self._clock.now())
         return shown(self._clock.business(datetime.now(UTC) - age), times).text
-
-
-def _lag(topics: Collection[str]) -> int | None:
-    """How many records of the topics have not been read; None while Kafka or the database does not say."""
-    samples = [sample for family in CONSUMER_LAG.collect() for sample in family.samples]
-    lags = [sample.value for sample in samples if sample.labels["topic"] in topics]
-    return None if any(map(isnan, lags)) else round(sum(lags))

@@ -19,6 +19,7 @@ from board.domain.board_page import count_tickets
 from board.domain.board_ticket import BoardTicket, TicketGroup
 from board.domain.live_position import LivePosition
 from board.domain.ticket_row import next_change
+from board.domain.viewer import Viewer
 from board.errors import TooManyWatchersError
 from board.workers.open_tickets import OpenTickets
 
@@ -26,8 +27,10 @@ log = structlog.get_logger(__name__)
 
 MOST_WATCHERS: Final = 500
 """Watchers of one process. Each has a connection; HTTP requests need some too."""
+MOST_OF_ONE: Final = 50
+"""Watchers with the same key or person, so that one cannot take all places."""
 POLL_SECONDS: Final = 1.0
-"""How often changes of other replicas are read while somebody watches."""
+"""Real seconds between two reads of the changes of other replicas, while somebody watches."""
 PAUSE_SECONDS: Final = 0.25
 """The shortest time between two reads: a burst of commits becomes one update."""
 
@@ -43,6 +46,7 @@ Render = Callable[[BoardTicket, datetime], str]
 class Watcher:
     """A client. `pending` has the tickets that it has not got yet; None means that it must load the page again."""
 
+    viewer: Viewer
     wanted: BoardFilter
     pending: dict[UUID, None] | None = field(default_factory=dict)
     is_closed: bool = False
@@ -62,7 +66,7 @@ class Watcher:
 
 @dataclass
 class _TenantTimes:
-    """When tickets change their group although no fact arrives, and which did so since `start`."""
+    """The instants at which tickets change their group without a new fact, and which tickets did since `start`."""
 
     start: datetime
     next: dict[UUID, datetime]
@@ -77,7 +81,7 @@ class LiveUpdates:
         tickets: OpenTickets,
         clock: TimeSource,
         render: Render,
-        problem: Callable[[], str | None],
+        problem: Callable[[str], str | None],
         directory: Callable[[], Directory | None],
     ) -> None:
         self._directory = directory
@@ -120,7 +124,7 @@ class LiveUpdates:
             watcher.close()
 
     async def update(self) -> None:
-        """Read the changes once, and tell the watchers. Raises errors of the database."""
+        """Read the changes once, and hand them to the watchers. Raises errors of the database."""
         with metrics.LIVE_UPDATE_SECONDS.time():
             await self._tickets.refresh()
             self._dispatch()
@@ -156,19 +160,19 @@ class LiveUpdates:
             if ticket_ids := by_tenant.get(watcher.wanted.tenant):
                 watcher.add(ticket_ids)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many watchers as a process can serve."""
-        return len(self._watchers) >= MOST_WATCHERS
+    def is_full(self, viewer: Viewer) -> bool:
+        """Whether there are as many watchers as a process can serve, or one viewer may have."""
+        own = sum(watcher.viewer == viewer for watcher in self._watchers)
+        return own >= MOST_OF_ONE or len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self, wanted: BoardFilter, after: LivePosition) -> Watcher:
+    async def watch(self, viewer: Viewer, wanted: BoardFilter, after: LivePosition) -> Watcher:
         """A new watcher, which gets what has changed after that position. Raises TooManyWatchersError.
 
         Call `leave` at the end.
         """
-        if self.is_full:
+        if self.is_full(viewer):
             raise TooManyWatchersError
-        watcher = Watcher(wanted)
+        watcher = Watcher(viewer, wanted)
         self._watchers[watcher] = None
         metrics.WATCHERS.set(len(self._watchers))
         try:
@@ -190,7 +194,7 @@ class LiveUpdates:
         return watcher
 
     def leave(self, watcher: Watcher) -> None:
-        """The client is gone."""
+        """Remove a watcher whose client is gone."""
         self._watchers.pop(watcher, None)
         metrics.WATCHERS.set(len(self._watchers))
 
@@ -204,7 +208,7 @@ class LiveUpdates:
         frames = [self._frame(watcher.wanted, ticket_id, known.get(ticket_id)) for ticket_id in ticket_ids]
         if frames:
             frames.append(self._count(watcher.wanted, known.values()))
-        frames.append(self._heartbeat())
+        frames.append(self._heartbeat(watcher.wanted.tenant))
         return frames
 
     def _frame(self, wanted: BoardFilter, ticket_id: UUID, found: BoardTicket | None) -> bytes:
@@ -214,7 +218,7 @@ class LiveUpdates:
         kept = self._frames.get(ticket_id)
         if kept is None or kept[0] is not html:
             if len(self._frames) >= _MOST_FRAMES:
-                self._frames.clear()  # those of closed tickets would stay for ever
+                self._frames.clear()  # otherwise those of closed tickets would stay forever
             data = {"id": str(ticket_id), "group": self._group(found).value, "html": html}
             kept = self._frames[ticket_id] = (html, _event("ticket", data))
         return kept[1]
@@ -231,10 +235,10 @@ class LiveUpdates:
             kept = self._groups[found.ticket_id] = (found.version, found.group(self._at))
         return kept[1]
 
-    def _heartbeat(self) -> bytes:
+    def _heartbeat(self, tenant: str) -> bytes:
         position = LivePosition(self._version, self._at)
         now = self._clock.now()
-        data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem()}
+        data = {"now": round(now.timestamp(), 3), "rate": self._clock.rate, "stale": self._problem(tenant)}
         return f"id: {position}\n".encode() + _event("heartbeat", data)
 
     def _plan(self, ticket: BoardTicket, now: datetime) -> None:
@@ -252,7 +256,7 @@ class LiveUpdates:
             times.next[ticket_id] = at
 
     def _moved_since(self, times: _TenantTimes, tickets: Iterable[BoardTicket], at: datetime) -> Sequence[UUID]:
-        """The tickets that have changed their group after `at` although no fact arrived."""
+        """The tickets whose group has changed after `at` without a new fact."""
         if at < times.start:
             older = [(times.start, each.ticket_id) for each in tickets if _has_moved(each, at, times.start)]
             times.past[:0] = older
@@ -276,7 +280,7 @@ def _event(name: str, data: dict[str, Any]) -> bytes:
 
 
 async def _wait_any(seconds: float, *events: asyncio.Event) -> None:
-    """Return when one of the events is set, or after so many seconds."""
+    """Return when one of the events is set, or after this many seconds."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for each in waiting:

@@ -18,11 +18,11 @@ from board.store.tickets import load_changed, load_open, load_version
 FORGET_SECONDS: Final = 60.0
 """Real seconds without any request, after which the tickets are loaded again: reading the changes would take longer."""
 FRESH_SECONDS: Final = 0.1
-"""So long after reading the changes a page does not read them again."""
+"""Real seconds for which pages use the changes that were read last."""
 MOST_CHANGES: Final = 10_000
-"""How many changes are remembered for clients that connect again."""
+"""The most changes that are kept for clients that connect again."""
 MOST_AT_ONCE: Final = 200
-"""How many changed tickets are read at once: other requests have their turn in between, also during a `rebuild`."""
+"""The most changed tickets that are read at once: other requests run in between, also during a `rebuild`."""
 MOST_MISSED: Final = 2_000
 """How many versions of the time before that are read for them."""
 
@@ -95,9 +95,13 @@ class OpenTickets:
                 await self._forget()
             self._used_at = now
             if now - self._read_at >= every:
-                while changed := await self._source.changed(self.version):
+                until = await self._source.version()  # under load, changes without an end come later
+                while self.version < until:
+                    changed = await self._source.changed(self.version)
                     for ticket in changed:
                         self._apply(ticket)
+                    if not changed:  # the tickets have higher versions by now
+                        self.version = until
                 self._read_at = time.monotonic()
 
     def take_changes(self) -> Collection[BoardTicket]:

@@ -34,16 +34,16 @@ from board.store.stale import (
 log = structlog.get_logger(__name__)
 
 REREAD: Final = timedelta(minutes=10)
-"""How old the clocks of an open ticket become: a changed policy or directory publishes no event."""
+"""The greatest age of an open ticket's clocks: a changed policy or directory publishes no event."""
 _POLL_SECONDS: Final = 1.0
 _LEASE: Final = timedelta(minutes=2)
 """A claim outlasts both requests with all their timeouts."""
 _SHARE: Final = 4
-"""The time between two rounds of requests is so many times that of the first: a burst makes the board late, and not the
-owners."""
+"""The time from one round of requests to the next, as a multiple of its duration: a burst makes the board late, and not
+the owners."""
 _LONGEST_REST_SECONDS: Final = 5.0
 _UNREAD: Final = Backoff(first=timedelta(seconds=0.1), longest=timedelta(seconds=30))
-"""Pauses of a ticket while an owner has not handled what has arrived here."""
+"""Pauses of a ticket while an owner has not yet handled a record that the board has."""
 _DOWN: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(seconds=30))
 """Pauses after an owner did not respond."""
 
@@ -51,10 +51,11 @@ OnChange = Callable[[], None]
 
 
 class Refresher:
-    """Reads outdated tickets, each replica its share. `on_change` is called after each commit that changed tickets."""
+    """Reads outdated tickets; replicas share the work. `on_change` is called after each commit that changed tickets."""
 
     def __init__(self, engine: AsyncEngine, upstream: Upstream, on_change: Sequence[OnChange] = ()) -> None:
         self._engine = engine
+        self._claiming = engine.execution_options(isolation_level="AUTOCOMMIT")  # a claim is one statement
         self._upstream = upstream
         self._on_change = on_change
         self._woken = asyncio.Event()
@@ -64,8 +65,10 @@ class Refresher:
         """When the first ticket is due whose response was too old, by the monotonic clock."""
         self._measurement = Measurement(metrics.forget_staleness)
         self._without_key: frozenset[str] = frozenset()
-        self.staleness: Staleness | None = None
-        """As `measure` found it last."""
+        self._down_since: dict[tuple[str, str], float] = {}
+        """By service and tenant, when the first of the failures in a row was, by the monotonic clock."""
+        self.staleness: Mapping[str, Staleness] = {}
+        """By tenant, as `measure` found it last."""
 
     def wake(self) -> None:
         """Call it after a commit that marked tickets."""
@@ -93,12 +96,12 @@ class Refresher:
                 await _wait_any(SETTLE.total_seconds(), stopping)
 
     async def refresh(self) -> int:
-        """One round: read the tickets that are due, at most as many as fit a request. Returns how many were due.
+        """One round: read the tickets that are due, up to the limit of a request. Returns how many were due.
 
         Raises errors of the database; those of the owners only postpone the tickets.
         """
         self._retry_at = float("inf")
-        async with self._engine.begin() as connection:
+        async with self._claiming.connect() as connection:
             due = await claim(connection, self._upstream.tenants, most=MOST_TICKETS, lease=_LEASE)
         by_tenant: dict[str, list[StaleTicket]] = defaultdict(list)
         for ticket in due:
@@ -115,6 +118,15 @@ class Refresher:
             act()
         return len(due)
 
+    def down_for(self, tenant: str) -> Mapping[str, timedelta]:
+        """The services that do not respond about this tenant's tickets, with the real time since the first failure."""
+        now = time.monotonic()
+        return {
+            service: timedelta(seconds=now - since)
+            for (service, owner), since in self._down_since.items()
+            if owner == tenant
+        }
+
     async def measure(self) -> None:
         """Set the gauges from the database."""
         tenants = self._upstream.tenants
@@ -123,15 +135,15 @@ class Refresher:
                 staleness = await load_staleness(connection, tenants)
                 without_key = await count_without_key(connection, tenants)
         self.staleness = staleness
-        metrics.STALE_TICKETS.set(staleness.tickets)
-        metrics.STALE_SECONDS.set(staleness.age.total_seconds())
+        metrics.STALE_TICKETS.set(sum(each.tickets for each in staleness.values()))
+        metrics.STALE_SECONDS.set(max((each.age.total_seconds() for each in staleness.values()), default=0.0))
         metrics.TICKETS_WITHOUT_KEY.set(sum(without_key.values()))
         if new := without_key.keys() - self._without_key:
             log.warning("tenants_without_key", tenants=sorted(new), hint="Add their keys to TOCSIN_UPSTREAM_KEYS.")
         self._without_key |= new
 
     async def _read(self, tenant: str, tickets: Sequence[StaleTicket]) -> list[RefreshedTicket]:
-        """Ask both owners about tickets of the tenant."""
+        """Request the clocks and ladders of tickets of the tenant."""
         events = {each.ticket_id: each.ladder_event_id for each in tickets if each.ladder_event_id is not None}
         clocks, ladders = await asyncio.gather(
             self._ask("sla-timer", tenant, self._upstream.clocks(tenant, [each.ticket_id for each in tickets])),
@@ -147,10 +159,12 @@ class Refresher:
             items = {UUID(item["ticket_id"]): item for item in await request}
         except UpstreamError as error:
             self._failures[name, tenant] += 1
+            self._down_since.setdefault((name, tenant), time.monotonic())
             metrics.REFRESH_FAILURES.labels(name).inc()
             log.warning("upstream_failed", upstream=name, tenant=tenant, error=str(error))
             return None
         self._failures[name, tenant] = 0
+        self._down_since.pop((name, tenant), None)
         return items
 
     def _refreshed(
@@ -182,7 +196,7 @@ class Refresher:
 
 
 def _newer(stored: str | None, item: JsonObject) -> str:
-    """The item, or what is stored if only time has passed since then: times left follow from it at any instant."""
+    """The item; the stored one if only time has passed since then, because times left follow from it at any instant."""
     if stored is not None and is_same_evaluation(orjson.loads(stored), item):
         return stored
     return orjson.dumps(item).decode()
@@ -197,7 +211,7 @@ async def _nothing() -> Mapping[UUID, JsonObject]:
 
 
 async def _wait_any(seconds: float, *events: asyncio.Event) -> None:
-    """Return when one of the events is set, or after so many seconds."""
+    """Return when one of the events is set, or after this many seconds."""
     waiting = [asyncio.create_task(event.wait()) for event in events]
     await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     for each in waiting:

@@ -32,9 +32,9 @@ MAIL_CHECK_SECONDS: Final = 60
 class ReportMailer:
     """Publishes each report once for each person, also after downtime and with several replicas.
 
-    A month is settled once the reports of everybody in the directory are published: who is added later gets those of
-    later months. `get` calls the other services. `board_url` is the board's address for people, if it is known.
-    `wake_relay` is called when events were committed.
+    A month is settled once the reports of everybody in the directory are published. A person who is added later gets
+    the reports of later months. `get` calls the other services. `board_url` is the board's address for people, if it is
+    known. `wake_relay` is called when events were committed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class ReportMailer:
             metrics.REPORTS_OVERDUE.set(overdue)
 
     async def _mail_months(self, directory: Directory, settled: Collection[ReportMonth], now: datetime) -> None:
-        """Publish what is due. Without readers no other service is called. Raises UpstreamError."""
+        """Publish the reports that are due. Without readers, no other service is called. Raises UpstreamError."""
         if not settled:
             await self._settle(directory.tenant, last_due_month(now, self._zone), now)
             return
@@ -141,7 +141,7 @@ class ReportMailer:
 
 
 def _missing(directory: Directory, mailed: set[tuple[str | None, str]]) -> Mapping[str | None, Sequence[str]]:
-    """Who has not got which report yet: the persons by customer (None: all in one report)."""
+    """The persons whose report is not published yet, by customer (None: all in one report)."""
     missing: dict[str | None, list[str]] = defaultdict(list)
     for readers in directory.reports:
         missing[readers.customer] += [person for person in readers.to if (readers.customer, person) not in mailed]

@@ -35,7 +35,7 @@ SLOTS: Final = 4
 """Attempts at the same time for one endpoint in one process; one while it fails."""
 LEASE: Final = timedelta(seconds=4 * SECONDS)
 _POLL: Final = 1.0  # seconds
-_GATHER: Final = 0.1  # seconds: a commit is announced just before it is done, and in a burst one claim serves several
+_GATHER: Final = 0.1  # seconds: the announcement precedes the commit, and in a burst one claim serves several
 
 
 class WebhookSender:
@@ -66,7 +66,7 @@ class WebhookSender:
         self._woken.set()
 
     def wake_soon(self) -> None:
-        """Check the queue in a moment."""
+        """Check the queue after a short pause."""
         asyncio.get_running_loop().call_later(_GATHER, self.wake)
 
     async def run(self, stopping: asyncio.Event) -> None:

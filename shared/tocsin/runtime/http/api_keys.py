@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import string
 import tempfile
@@ -34,6 +35,7 @@ admin is for dead letters, redelivery and keys.
 
 _PREFIX = "tcs"
 _ALPHABET = string.ascii_letters + string.digits
+_TEXT = re.compile(rf"{_PREFIX}_[A-Za-z0-9]{{8}}_[A-Za-z0-9]+")
 _NO_HASH = "0" * 64
 
 
@@ -96,18 +98,26 @@ class KeyRing:
         prefix, _, rest = text.partition("_")
         key = self._keys.get(rest.partition("_")[0]) if prefix == _PREFIX else None
         is_right = hmac.compare_digest(_digest(text), key.sha256 if key else _NO_HASH)
-        if key is None or not is_right:
+        return self._use(key if is_right else None)
+
+    def check_id(self, key_id: str) -> Caller | InvalidKey:
+        """As `check`, for somebody who has shown before that the key of this id is theirs."""
+        self._refresh()
+        return self._use(self._keys.get(key_id))
+
+    async def ready(self) -> str | None:
+        """A readiness check: what is wrong with the file, or None."""
+        self._refresh()
+        return self._file.problem
+
+    def _use(self, key: Key | None) -> Caller | InvalidKey:
+        if key is None:
             return "unknown"
         now = datetime.now(UTC)
         if key.expires_at is not None and key.expires_at <= now:
             return "expired"
         self.used[key.id] = now
         return Caller(key.tenant, key.id, frozenset(key.scopes), key.requests_per_minute)
-
-    async def ready(self) -> str | None:
-        """A readiness check: what is wrong with the file, or None."""
-        self._refresh()
-        return self._file.problem
 
     def _refresh(self) -> None:
         if (content := self._file.reload()) is not None:
@@ -135,6 +145,11 @@ def issue(
         requests_per_minute=requests_per_minute,
     )
     return text, entry
+
+
+def has_key_form(text: str) -> bool:
+    """Whether the text has the form of a key, `tcs_ID_SECRET`. Such a text is a valid value of a header."""
+    return _TEXT.fullmatch(text) is not None
 
 
 def read_keys(path: Path) -> KeyFile:

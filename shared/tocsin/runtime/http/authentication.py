@@ -44,14 +44,19 @@ class RequiredScope:
             if caller == "expired":  # the secret was right: someone who guesses keys never sees this
                 raise _unauthorized(_EXPIRED, ', error="invalid_token", error_description="The key expired"')
             raise _unauthorized(UNAUTHORIZED, ', error="invalid_token"')
-        if caller.requests_per_minute is not None:
-            limiter: KeyRateLimiter = request.app.state.key_rate_limiter
-            status = limiter.count_request(caller.key_id, caller.requests_per_minute)
-            add_headers(request.scope, status.headers())
+        count_request(request, caller)
         if self.scope not in caller.scopes:
             challenge = f'Bearer realm="tocsin", error="insufficient_scope", scope="{self.scope}"'
             raise Problem(403, f"This API key lacks the scope {self.scope}.", headers={"WWW-Authenticate": challenge})
         return caller
+
+
+def count_request(request: Request, caller: Caller) -> None:
+    """Count a request of the key, if its rate is limited. Raises Problem 429."""
+    if caller.requests_per_minute is not None:
+        limiter: KeyRateLimiter = request.app.state.key_rate_limiter
+        status = limiter.count_request(caller.key_id, caller.requests_per_minute)
+        add_headers(request.scope, status.headers())
 
 
 class RequiredScopeInUrl(RequiredScope):

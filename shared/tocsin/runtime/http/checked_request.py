@@ -31,7 +31,7 @@ class AllowedAddresses:
     setting: str
 
     def check(self, address: Address, scheme: str) -> None:
-        """Raises RequestFailedError if no request may be sent there."""
+        """Check an address. Raises RequestFailedError if no request may be sent there."""
         if scheme == "http":
             if not any(address in network for network in self.networks):
                 raise RequestFailedError(

@@ -23,6 +23,8 @@ PARTITIONS: Final = 6
 MAX_REQUEST_BYTES: Final = 1_000_000
 """The largest record with its headers, a little below the broker's default."""
 
+_GATHERED_BYTES: Final = 1_000_000
+"""So many are sent at once, however long they could be gathered."""
 _CLOSE_SECONDS: Final = 1.0
 _CANCEL_SECONDS: Final = 0.1
 _DAY_MS: Final = 24 * 3600 * 1000
@@ -100,10 +102,11 @@ def new_producer(bootstrap: str) -> AIOKafkaProducer:
     )
 
 
-def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
+def new_consumer(bootstrap: str, group: str | None, *, gather_seconds: float = 0) -> AIOKafkaConsumer:
     """A consumer that never commits and never chooses partitions or a start offset on its own. Not started.
 
     `group` is only the name under which offsets are committed: nothing subscribes, so there is no group to join.
+    With `gather_seconds` Kafka holds back records for so long, to send more of them at once.
     """
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -112,7 +115,8 @@ def new_consumer(bootstrap: str, group: str | None) -> AIOKafkaConsumer:
         auto_offset_reset="none",
         request_timeout_ms=20_000,
         metadata_max_age_ms=30_000,
-        fetch_max_wait_ms=500,
+        fetch_max_wait_ms=int(gather_seconds * 1000) or 500,
+        fetch_min_bytes=_GATHERED_BYTES if gather_seconds else 1,
     )
 
 

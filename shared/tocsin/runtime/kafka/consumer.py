@@ -53,7 +53,9 @@ class Consumer:
 
     With `ordered`, later events of a ticket wait behind its dead letters. Several replicas may run: leases assign the
     partitions to them, and the locks on the stored offsets decide which of them handles a record. `lease_engine` is for
-    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag.
+    the leases alone, with one connection. `group` is the name under which Kafka's own tools show the lag. With
+    `gather_seconds`, Kafka sends records that much later and in fewer responses: less work where a topic has many
+    watermarks, and its events are not urgent.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Consumer:
         max_records: int = 1000,
         partitions: int = PARTITIONS,
         lease_seconds: float = LEASE_SECONDS,
+        gather_seconds: float = 0,
     ) -> None:
         self.topic = topic
         self.partitions = partitions
@@ -83,7 +86,9 @@ class Consumer:
         self._handler = BatchHandler(engine, topic, offsets, dead_letters, on_batch, ordered)
         self._after_commit = after_commit
         self._max_records = max_records
+        self._gather_seconds = gather_seconds
         self._ends = TopicEnds(bootstrap, topic, partitions)
+        self._watchdog = Watchdog(engine, offsets, topic, self._ends)
         self._stopping = False
         self._failures = 0
         self._assigned: Mapping[int, int] | None = None
@@ -94,11 +99,10 @@ class Consumer:
     async def run(self) -> None:
         """Consume until `stop`. Raises if only a new process helps (StuckError, a bug)."""
         declare_consumer(self.topic, self.partitions)
-        watchdog = Watchdog(self._engine, self._offsets, self.topic, self._ends)
         leasing = asyncio.create_task(self._leases.keep(lambda: self._ends.silent_seconds < _SILENT_SECONDS))
         working = {
             asyncio.create_task(self._consume()),
-            asyncio.create_task(watchdog.run(lambda: frozenset(() if self.is_paused else self._assigned or ()))),
+            asyncio.create_task(self._watchdog.run(lambda: frozenset(() if self.is_paused else self._assigned or ()))),
         }
         try:
             done, _ = await asyncio.wait({leasing, *working}, return_when=asyncio.FIRST_COMPLETED)
@@ -121,6 +125,11 @@ class Consumer:
     def is_paused(self) -> bool:
         """True after too many bad records in a row. A restart continues."""
         return self._handler.is_exhausted
+
+    @property
+    def lag_seconds(self) -> float | None:
+        """For how long the oldest record has waited that no process has handled yet; None while that is unknown."""
+        return self._watchdog.lag_seconds
 
     async def ready(self) -> str | None:
         """A readiness check: reads what its leases assign to it, is not paused, and the last batch did not fail."""
@@ -145,7 +154,7 @@ class Consumer:
 
     async def _consume(self) -> None:
         while not self._stopping:
-            client = new_consumer(self._bootstrap, self._group)
+            client = new_consumer(self._bootstrap, self._group, gather_seconds=self._gather_seconds)
             try:
                 await client.start()
                 committing = asyncio.create_task(self._group_offsets.keep_committing(client))

@@ -5,7 +5,8 @@ aiokafka can stay stuck after a broker restart, and only a new process helps.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from math import nan
 
 from aiokafka.errors import KafkaError
@@ -19,6 +20,8 @@ from tocsin.runtime.metrics import CONSUMER_LAG, Measurement
 
 _EVERY_SECONDS = 2.0
 STUCK_SECONDS = 60.0
+_MOST_ENDS = 2000
+"""How many end offsets are remembered, one for each measurement while records wait: an hour."""
 
 
 class Watchdog:
@@ -35,6 +38,10 @@ class Watchdog:
         self._stalled: dict[int, tuple[int, float]] = {}
         self._partitions: frozenset[int] = frozenset()
         self._measurement = Measurement(self._forget_lag)
+        self._ends_since: deque[tuple[float, Mapping[int, int]]] = deque(maxlen=_MOST_ENDS)
+        """The topic's end offsets at instants of the monotonic clock, from the oldest that has not been reached on."""
+        self.lag_seconds: float | None = None
+        """For how long the oldest unread record of any partition has waited, to 2 s; None while that is unknown."""
 
     async def run(self, assigned: Callable[[], frozenset[int]]) -> None:
         """Watch until cancelled. Raises StuckError if an assigned partition lags and has not moved for a minute."""
@@ -48,14 +55,23 @@ class Watchdog:
             except Exception as error:
                 if not isinstance(error, KafkaError) and not is_transient(error):
                     raise
+                self.lag_seconds = None
                 self._stalled.clear()  # no progress is expected while Kafka or the database is down
                 continue
             self._partitions = frozenset(ends)
             next_offsets = {p: stored[p].next_offset if p in stored else 0 for p in ends}
             for partition, end in ends.items():
                 CONSUMER_LAG.labels(self._topic, str(partition)).set(max(0, end - next_offsets[partition]))
+            self._measure_wait(ends, next_offsets)
             lagging = {p: next_offsets[p] for p in assigned() if ends[p] > next_offsets[p]}
             self._check_progress(lagging)
+
+    def _measure_wait(self, ends: Mapping[int, int], next_offsets: Mapping[int, int]) -> None:
+        now = time.monotonic()
+        self._ends_since.append((now, ends))
+        while self._ends_since and all(next_offsets[p] >= end for p, end in self._ends_since[0][1].items()):
+            self._ends_since.popleft()
+        self.lag_seconds = now - self._ends_since[0][0] if self._ends_since else 0.0
 
     def _forget_lag(self) -> None:
         for partition in self._partitions:

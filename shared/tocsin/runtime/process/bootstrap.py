@@ -66,6 +66,7 @@ class Runtime:
         *,
         ordered: bool = False,
         after_commit: AfterCommit | None = None,
+        gather_seconds: float = 0,
     ) -> Consumer:
         """A consumer of `topic`. After a commit it wakes the relay, or calls `after_commit`."""
 
@@ -84,6 +85,7 @@ class Runtime:
             on_batch=on_batch,
             after_commit=after_commit or wake_relay,
             ordered=ordered,
+            gather_seconds=gather_seconds,
         )
 
     def create_app(

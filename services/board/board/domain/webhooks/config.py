@@ -48,7 +48,7 @@ TemplatePath = Annotated[str, Field(min_length=1, max_length=1000, examples=["ps
 
 
 class WebhookFilters(YamlModel):
-    """Which tickets' events are sent. An empty list selects all; a ticket must be selected by each list."""
+    """Selects the tickets whose events are sent. A ticket must match each list; an empty list matches all."""
 
     customers: tuple[Name, ...] = ()
     """Ids of customers."""

@@ -1,4 +1,4 @@
-"""An outgoing webhook, what an attempt makes of it, and how its endpoint stands. Pure."""
+"""An outgoing webhook, the effect of an attempt on it, and the health of its endpoint. Pure."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ GIVE_UP: Final = timedelta(days=1)
 """An attempt that fails this long after the webhook was queued or requested again is the last one. Real time."""
 RETRIES: Final = Backoff(first=timedelta(seconds=5), longest=timedelta(hours=1), factor=3)
 PAUSES: Final = Backoff(first=timedelta(seconds=1), longest=timedelta(minutes=5))
-"""How long an endpoint is left alone after failures in a row, whichever webhook failed."""
+"""The pauses of an endpoint after failures in a row, of any of its webhooks."""
 FAILING_AFTER: Final = 3
-"""An endpoint is failing after so many failures in a row."""
+"""An endpoint is failing after this many failures in a row."""
 
 
 class OutgoingState(StrEnum):
@@ -55,7 +55,7 @@ class OutgoingWebhook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOutcome:
-    """What came of an attempt: the status and the beginning of the body, or the problem if there is no response."""
+    """The outcome of an attempt: the status and the beginning of the body, or the problem if there is no response."""
 
     status: int | None = None
     problem: str | None = None
@@ -73,7 +73,7 @@ class AttemptOutcome:
 
     @property
     def concerns_endpoint(self) -> bool:
-        """Whether another webhook would probably fail as well, so that the endpoint is left alone for a while."""
+        """Whether another webhook would probably fail as well, so that the endpoint gets a pause."""
         return (
             self.status is None
             or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -83,7 +83,7 @@ class AttemptOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointHealth:
-    """How an endpoint stands. `gone_url` is a digest of the URL that responded 410; real time."""
+    """The health of an endpoint. `gone_url` is a digest of the URL that responded 410; real time."""
 
     failures: int = 0
     failing_since: datetime | None = None
@@ -114,7 +114,7 @@ def after_attempt(webhook: OutgoingWebhook, outcome: AttemptOutcome, now: dateti
 def endpoint_after_attempt(
     health: EndpointHealth, outcome: AttemptOutcome, url_digest: str, now: datetime, jitter: float
 ) -> EndpointHealth:
-    """How the endpoint stands after an attempt at the URL with that digest."""
+    """The health of the endpoint after an attempt at the URL with that digest."""
     if outcome.is_delivered:
         return EndpointHealth()
     failures = health.failures + 1

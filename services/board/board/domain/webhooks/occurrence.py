@@ -1,9 +1,9 @@
-"""What a webhook is about: one event of a ticket, made from the records of the topics. Pure."""
+"""The subject of a webhook: one event of a ticket, from the records of the topics. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 from uuid import UUID
 
 from tocsin.events import (
@@ -34,7 +34,7 @@ WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
 @dataclass(frozen=True, slots=True)
 class VoidedEvent:
-    """The event that a `voided` one takes back. `event_id` is null for a step, which cycle, run and step identify."""
+    """The event that a `voided` one voids. `event_id` is null for a step, which cycle, run and step identify."""
 
     event: WebhookEvent
     event_id: UUID | None
@@ -73,9 +73,10 @@ class AcknowledgedTicket:
     severity: Severity
 
 
-# docs/decisions/0049-outgoing-webhooks.md
 def occurrence_of(event: Event) -> WebhookOccurrence | None:
-    """The occurrence in an event about a clock or a ladder; None if it makes no webhook, as a historic one."""
+    """The occurrence in an event about a clock or a ladder; None if it makes no webhook, such as a historic event
+    (docs/decisions/0049-outgoing-webhooks.md).
+    """
     match event:
         case ClockWarned(historic=False):
             return _of_clock(event, "warned")
@@ -84,43 +85,15 @@ def occurrence_of(event: Event) -> WebhookOccurrence | None:
         case ClockVoided(historic=False, kind="warned" | "breached" as kind):
             return _of_clock(event, "voided", voids=VoidedEvent(kind, event.voids))
         case LadderStepVoided(historic=False):
-            return WebhookOccurrence(
-                event="voided",
-                event_id=event.event_id,
-                ticket=event.ticket,
-                severity=event.severity,
-                at=event.at,
-                cycle=event.cycle,
-                run=event.run,
-                step=event.step,
-                voids=VoidedEvent("tier", None),
-                unconfirmed=event.unconfirmed,
-            )
+            voids = VoidedEvent("tier", None)
+            return replace(_of_run(event, "voided"), step=event.step, voids=voids, unconfirmed=event.unconfirmed)
         case LadderEnded(historic=False):
-            return WebhookOccurrence(
-                event="ended",
-                event_id=event.event_id,
-                ticket=event.ticket,
-                severity=event.severity,
-                at=event.at,
-                cycle=event.cycle,
-                run=event.run,
-                reason=event.reason,
-                unconfirmed=event.unconfirmed,
-            )
+            return replace(_of_run(event, "ended"), reason=event.reason, unconfirmed=event.unconfirmed)
         case Notify(kind="escalation"):
-            return WebhookOccurrence(
-                event="tier",
-                event_id=event.event_id,
-                ticket=event.ticket,
-                severity=event.severity,
-                at=event.at,
-                cycle=event.cycle,
-                run=event.run,
-                clock="resolution" if event.due_at is not None else None,
-                target=event.target,
+            return replace(
+                _of_run(event, "tier"),
+                **_deadline(event),
                 started_at=event.started_at,
-                due_at=event.due_at,
                 tier=event.tier,
                 step=event.step,
                 reason=event.reason,
@@ -128,19 +101,7 @@ def occurrence_of(event: Event) -> WebhookOccurrence | None:
                 unconfirmed=event.unconfirmed,
             )
         case Exhausted():
-            return WebhookOccurrence(
-                event="exhausted",
-                event_id=event.event_id,
-                ticket=event.ticket,
-                severity=event.severity,
-                at=event.at,
-                cycle=event.cycle,
-                run=event.run,
-                clock="resolution" if event.due_at is not None else None,
-                target=event.target,
-                due_at=event.due_at,
-                reason=event.reason,
-            )
+            return replace(_of_run(event, "exhausted"), **_deadline(event), reason=event.reason)
     return None
 
 
@@ -183,3 +144,21 @@ def _of_clock(event: ClockEvent, kind: WebhookEvent, voids: VoidedEvent | None =
         voids=voids,
         unconfirmed=event.unconfirmed,
     )
+
+
+def _of_run(event: LadderStepVoided | LadderEnded | Notify | Exhausted, kind: WebhookEvent) -> WebhookOccurrence:
+    return WebhookOccurrence(
+        event=kind,
+        event_id=event.event_id,
+        ticket=event.ticket,
+        severity=event.severity,
+        at=event.at,
+        cycle=event.cycle,
+        run=event.run,
+    )
+
+
+def _deadline(event: Notify | Exhausted) -> dict[str, Any]:
+    """The deadline that started the run; without one, an escalation was requested."""
+    clock = "resolution" if event.due_at is not None else None
+    return {"clock": clock, "target": event.target, "due_at": event.due_at}

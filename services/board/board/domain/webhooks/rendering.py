@@ -43,7 +43,7 @@ class WebhookTemplate:
             text = self._template.render(event=event, zone=zone)
         except TemplateError as error:
             raise WebhookTemplateError(f"{self.name}: {error.message or 'cannot be rendered'}") from None
-        except Exception as error:  # whatever an expression in a template does
+        except Exception as error:  # an expression in a template may raise any error
             raise WebhookTemplateError(f"{self.name}: {error or type(error).__name__}") from error
         try:
             body = _compact(json.loads(text))

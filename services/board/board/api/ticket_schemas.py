@@ -1,4 +1,4 @@
-"""The response models of the board's calls for machines."""
+"""The response models of `GET /v1/tickets/by-external/{source}/{external_id}`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -7,51 +7,18 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field
 from tocsin.directory import Directory
-from tocsin.events import ClockName, Customer, DeliveryEvent, DeliveryState, EscalationReason, Severity
+from tocsin.events import ClockName, DeliveryEvent, DeliveryState, EscalationReason
 from tocsin.instants import Instant
 from tocsin.runtime.http.responses import ResponseModel
 
-from board.domain.at_risk import AtRiskState, ComingDeadline, breach_recipients, holder_name, title_of
-from board.domain.board_ticket import BoardClock, BoardLadder, BoardTicket, ClockState, OpenState
+from board.api.listed_ticket import TICKET_EXAMPLE, ListedTicketResponse, listed_fields
+from board.domain.at_risk import holder_name, title_of
+from board.domain.board_ticket import BoardClock, BoardLadder, ClockState, OpenState
 from board.domain.ticket_links import TicketLinks
-from board.handlers.machine_queries import AtRiskPage, TicketOverview
+from board.handlers.machine_queries import TicketOverview
 
-_TICKET: Final[dict[str, Any]] = {
-    "ticket_id": "1f2179db-15df-5301-954e-79cce3c08d79",
-    "source": "connectwise",
-    "external_id": "SR-1042",
-    "customer": {"id": "acme", "name": "Acme Logistics"},
-    "severity": 1,
-    "summary": "Mail is down for the whole office",
-    "assignee": "Maya Lindqvist",
-}
 _DUE_AT: Final = "2026-06-09T12:10:00.000000Z"
-_AS_OF: Final = "2026-06-09T10:10:00.000000Z"
-_TEAM_LEAD: Final[dict[str, Any]] = {
-    "role": "service_desk_team_lead",
-    "title": "Service Desk Team Lead",
-    "name": "Ruth Adeyemi",
-}
-_AT_RISK: Final[dict[str, Any]] = {
-    "as_of": _AS_OF,
-    "within_seconds": 14400.0,
-    "items": [
-        _TICKET
-        | {
-            "clock": "resolution",
-            "cycle": 1,
-            "provisional": False,
-            "state": "warned",
-            "target": "24 hours",
-            "due_at": _DUE_AT,
-            "left_seconds": 7200.0,
-            "elapsed_left_seconds": 7200.0,
-            "would_notify": [{"tier": 1} | _TEAM_LEAD],
-        }
-    ],
-    "next_cursor": None,
-}
-_OVERVIEW: Final[dict[str, Any]] = _TICKET | {
+_OVERVIEW: Final[dict[str, Any]] = TICKET_EXAMPLE | {
     "as_of": "2026-06-09T13:10:00.000000Z",
     "state": "open",
     "opened_at": "2026-06-08T12:00:00.000000Z",
@@ -108,88 +75,6 @@ _OVERVIEW: Final[dict[str, Any]] = _TICKET | {
 }
 
 
-class BreachRecipientResponse(ResponseModel):
-    """Who would be notified. `tier` is null outside the ladder, `name` if nobody holds the role now."""
-
-    tier: int | None
-    role: str
-    title: str
-    name: str | None
-
-
-class ListedTicketResponse(ResponseModel):
-    """A ticket: its ids, and what people call it."""
-
-    ticket_id: UUID
-    source: str
-    external_id: str
-    customer: Customer
-    severity: Severity
-    summary: str
-    assignee: str | None
-
-
-def _listed(found: BoardTicket) -> dict[str, Any]:
-    ticket = found.ticket
-    return {
-        "ticket_id": found.ticket_id,
-        "source": ticket.source,
-        "external_id": ticket.external_id,
-        "customer": ticket.customer,
-        "severity": found.severity,
-        "summary": ticket.summary,
-        "assignee": found.assignee,
-    }
-
-
-class AtRiskItemResponse(ListedTicketResponse):
-    """A deadline that has not passed. `left_seconds` is the time left as the clock counts: in elapsed or business time,
-    without closing hours. `elapsed_left_seconds` is the time until `due_at`.
-
-    `state` is `warned` from the clock's warning on. `provisional`: the resolution clock before the first response.
-    `would_notify`: by the directory now, who would be notified if the deadline passed; while a ladder is running, its
-    next tier.
-    """
-
-    clock: ClockName
-    cycle: int
-    provisional: bool
-    state: AtRiskState
-    target: str
-    due_at: Instant
-    left_seconds: float
-    elapsed_left_seconds: float
-    would_notify: tuple[BreachRecipientResponse, ...]
-
-    @classmethod
-    def of(cls, deadline: ComingDeadline, page: AtRiskPage, directory: Directory | None) -> Self:
-        clock = deadline.clock
-        recipients = breach_recipients(deadline.ticket, clock, directory, page.as_of)
-        return cls(
-            **_listed(deadline.ticket),
-            clock=clock.name,
-            cycle=clock.cycle,
-            provisional=clock.provisional,
-            state=deadline.state,
-            target=clock.target_words,
-            due_at=deadline.due_at,
-            left_seconds=deadline.left.total_seconds(),
-            elapsed_left_seconds=deadline.elapsed_left.total_seconds(),
-            would_notify=tuple(map(BreachRecipientResponse.model_validate, recipients)),
-        )
-
-
-class AtRiskResponse(ResponseModel):
-    """Deadlines by time left as of an instant, the most urgent first. `next_cursor` is null on the last page."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_AT_RISK]})
-
-    as_of: Instant
-    within_seconds: float
-    items: tuple[AtRiskItemResponse, ...]
-    next_cursor: str | None
-
-
 class TicketDueResponse(ResponseModel):
     """The clock of that name in the last cycle that has one. `due_at` is null while a pause makes it unknown.
 
@@ -208,6 +93,7 @@ class TicketDueResponse(ResponseModel):
 
     @classmethod
     def of(cls, clock: BoardClock, overview: TicketOverview) -> Self:
+        """The clock as of the overview's instant."""
         left = clock.left(overview.as_of)
         is_due = clock.is_open and clock.due_at is not None
         return cls(
@@ -269,6 +155,7 @@ class OverviewLadderResponse(ResponseModel):
 
     @classmethod
     def of(cls, ladder: BoardLadder, overview: TicketOverview, directory: Directory | None) -> Self:
+        """The ladder of the overview's ticket. Without a directory, the next step has no name."""
         found, names = overview.ticket, _names_by_notification(overview.deliveries)
         upcoming = ladder.next
         role = None if upcoming is None else upcoming.role
@@ -343,11 +230,12 @@ class TicketOverviewResponse(ListedTicketResponse):
 
     @classmethod
     def of(cls, overview: TicketOverview, directory: Directory | None, links: TicketLinks) -> Self:
+        """The response for an overview; `directory` names who holds the role of the next step."""
         found = overview.ticket
         ladder = found.ladder
         last = {clock.name: clock for clock in found.clocks}
         return cls(
-            **_listed(found),
+            **listed_fields(found),
             as_of=overview.as_of,
             state=found.state,
             opened_at=found.ticket.opened_at,
