@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
-import pytest
 from board.domain.clock_ledger import ClockAccount, TicketLedger
 from board.domain.ledger_words import LedgerContext, ledger_lines
 from board.domain.time_words import PageTime, plain
@@ -161,17 +160,16 @@ def test_a_provisional_deadline_and_the_start_of_the_work_are_explained() -> Non
     )
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Auckland"])
-def test_the_amounts_in_the_words_add_up_to_what_was_counted(zone: str) -> None:
+def test_the_amounts_in_the_words_add_up_to_what_was_counted() -> None:
     """For random stories, with the numbers of sla-timer's own simulation as the truth."""
     policies = PolicyHistory.of([story_policy()], None)
-    clocks = 0
+    clocks, zones = 0, ("UTC", "America/New_York", "Pacific/Auckland")
     for seed in range(tries(120)):
         request = SimulationRequest.model_validate(story := random_story(Random(seed)), strict=False)
         simulated = simulate(request, [story_policy()])
         timeline = evaluate(request.fact_log(policies), policies, micros(request.until))
         accounts = TicketLedger.model_validate({"ledger": ledger(timeline)}).accounts
-        time = PageTime(load_zone(zone), request.until)
+        time = PageTime(load_zone(zones[seed % len(zones)]), request.until)
         for expected, found in zip(simulated["clocks"], accounts, strict=True):
             lines = ledger_lines(found, LedgerContext(facts_of(story)), time)
             counted = sum(amounts(plain(line.words) for line in lines), timedelta(0))

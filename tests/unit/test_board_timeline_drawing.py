@@ -79,14 +79,13 @@ def tell(story: dict[str, Any]) -> PublishedStory:
     return teller
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-def test_any_story_can_be_read(zone: str) -> None:
-    drawn = 0
+def test_any_story_can_be_read() -> None:
+    drawn, zones = 0, ("UTC", "America/New_York")
     for seed in range(tries(40)):
         teller = tell(random_story(Random(seed)))
         story, now = teller.story(), teller.now
         assert now is not None
-        time = PageTime(load_zone(zone), now)
+        time = PageTime(load_zone(zones[seed % len(zones)]), now)
         assert_readable(draw_timeline(story, time), story, time)
         assert len(mail_reasons(story, time)) == len(story.deliveries)
         assert ticket_headline(story, time).now
