@@ -133,17 +133,19 @@ async def test_pages_continue_as_of_the_same_instant(world: BoardRows) -> None:
     assert listed(earlier)[0] == ("SR-2", "response", 900.0)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("within", "4"), ("within", "0h"), ("within", "32d"), ("within", "PT4H"), ("within", ""), ("limit", 0),
-        ("severity", 5), ("cursor", "2"), ("customer", "a\0"), ("custmer", "acme"),
-    ],
-)  # fmt: skip
-async def test_an_invalid_parameter_is_a_422_that_names_it(world: BoardRows, name: str, value: object) -> None:
-    query: dict[str, Any] = {name: value}
-    problem = await world.get("/v1/at-risk", 422, **query)
-    assert [error["field"] for error in problem["errors"]] == [name]
+async def test_an_invalid_parameter_is_a_422_that_names_it(world: BoardRows) -> None:
+    wrong: dict[str, tuple[Any, ...]] = {
+        "within": ("4", "0h", "32d", "PT4H", ""),
+        "limit": (0,),
+        "severity": (5,),
+        "cursor": ("2",),
+        "customer": ("a\0",),
+        "custmer": ("acme",),
+    }
+    for name, values in wrong.items():
+        for value in values:
+            problem = await world.get("/v1/at-risk", 422, **{name: value})
+            assert [error["field"] for error in problem["errors"]] == [name], value
 
 
 async def calendar(world: BoardRows, *, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:

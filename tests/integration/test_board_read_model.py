@@ -37,7 +37,7 @@ OUTCOMES = (
 )
 
 
-@pytest.mark.parametrize("seed", range(tries(3)))
+@pytest.mark.parametrize("seed", range(tries(2)))
 async def test_the_read_model_equals_what_the_services_say(
     seed: int, make_database: MakeDatabase, tmp_path: Path
 ) -> None:

@@ -16,9 +16,11 @@ import pytest
 from board.domain.report_month import ReportMonth
 from board.errors import UpstreamError
 from board.handlers.reports import build_report
+from board.sources import report_source
 from support.report_log import import_history, read_generated_log
 from support.report_sql import computed_by_sql, create_clock_times, find_differences, reported_numbers
 from support.report_world import ReportWorld, report_world
+from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.timer_world import events
 from tocsin.events import Fact, TicketChanged
@@ -35,18 +37,19 @@ async def world(make_database: MakeDatabase, tmp_path: Path) -> AsyncIterator[Re
         yield made
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", range(tries(1)))
 async def test_the_numbers_of_random_logs_equal_a_second_computation(
     world: ReportWorld, tmp_path: Path, seed: int
 ) -> None:
     log = read_generated_log(tmp_path, seed=seed, tickets=150)
     await import_history(world, log.tickets, NOW)
     months = [ReportMonth(2013, number) for number in range(1, 7)]
-    async with world.timer.writer.begin() as timer, world.escalator.runtime.reader.connect() as escalator:
+    async with world.timer.writer.begin() as timer:
         await create_clock_times(timer)
         for month in months:
             report = await world.report(str(month))
-            expected = await computed_by_sql(timer, escalator, str(month), NOW)
+            async with world.escalator.runtime.reader.connect() as escalator:
+                expected = await computed_by_sql(timer, escalator, str(month), NOW)
             assert find_differences(reported_numbers(report.current), expected) == {}, month
             assert report.current.remarks.clocks > 0
 
@@ -205,8 +208,9 @@ async def test_the_list_of_reports_leads_to_the_chosen_one(world: ReportWorld) -
     assert everyone.headers["location"] == "/reports/2013-05"
 
 
-async def test_a_month_of_several_pages_is_counted_whole(world: ReportWorld) -> None:
-    tickets = 260  # two outcomes each; a page has 500
+async def test_a_month_of_several_pages_is_counted_whole(world: ReportWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_source, "_LIMIT", "10")
+    tickets = 13  # two outcomes and one ladder each
     facts = [fact_at(1, "opened", "2013-05-06T14:00:00Z", severity=1), fact_at(2, "responded", "2013-05-06T14:10:00Z")]
     await world.timer.receive(*(event for number in range(tickets) for event in events(f"SR-{number}", facts)))
     await world.timer.advance(NOW)

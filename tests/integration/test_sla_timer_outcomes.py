@@ -12,6 +12,7 @@ from sla_timer.api.outcome_list import LEDGER_LIMIT
 from sla_timer.api.outcome_schemas import OutcomeListResponse
 from support.fake_timer import moment, numbered_fact
 from support.random_stories import random_story
+from support.search_budget import tries
 from support.servers import MakeDatabase
 from support.stories import at, changed_policy
 from support.timer_world import TimerWorld, events, facts_of, fields_of, imported, timer_world
@@ -40,14 +41,14 @@ async def all_pages(world: TimerWorld, query: dict[str, str], limit: int) -> lis
 
 
 async def test_the_list_has_every_clock_that_compliance_counts_as_its_ticket_shows_it(world: TimerWorld) -> None:
-    for seed in range(60):
+    for seed in range(tries(30)):
         story = random_story(Random(seed))
         customer = Random(seed).choice(("acme", "zeta"))
         fields = fields_of(story) | {"customer": {"id": customer, "name": customer}}
         await world.receive(*events(f"SR-{seed}", facts_of(story), **fields))
     await world.advance(datetime(2027, 3, 1, tzinfo=UTC))
     items = await all_pages(world, ALL_TIME | {"ledger": "true"}, 500)
-    assert len(items) > 100
+    assert len(items) > 50
     assert items == sorted(items, key=lambda one: (one["outcome_at"], one["ticket_id"], one["cycle"], one["clock"]))
     assert await all_pages(world, ALL_TIME | {"ledger": "true"}, 7) == items
 

@@ -26,15 +26,14 @@ async def test_every_number_of_every_month_equals_a_second_computation(
     async with report_world(make_database, tmp_path, BusinessClock(NOW, NOW, 0)) as world:
         await import_history(world, log.tickets, NOW)
         clocks = 0
-        async with (
-            world.timer.writer.begin() as timer,
-            world.escalator.runtime.reader.connect() as escalator,
-        ):
+        async with world.timer.writer.begin() as timer:
             await create_clock_times(timer)
             month = ReportMonth.parse("2010-01")
             while month < ReportMonth.parse("2014-06"):
                 report = await world.report(str(month))
-                expected = await computed_by_sql(timer, escalator, str(month), NOW)
+                # A connection that waits while a report is built would be closed on a slow machine.
+                async with world.escalator.runtime.reader.connect() as escalator:
+                    expected = await computed_by_sql(timer, escalator, str(month), NOW)
                 assert find_differences(reported_numbers(report.current), expected) == {}, month
                 clocks += report.current.remarks.clocks
                 month = month.after

@@ -14,7 +14,8 @@ import escalator.service
 import escalator.settings
 import httpx
 import orjson
-from board.store.tables import DELIVERIES, TICKETS
+from board.store.records import delivery_writes
+from board.store.tables import TICKETS
 from escalator.service import EscalatorService
 from sqlalchemy import delete
 from tocsin.events import DeliveryEvent, Fact, Ticket
@@ -51,7 +52,7 @@ class BoardRows:
         return response.json()
 
     async def add(self, name: str, facts: Sequence[Fact], *, state: str = "open", **fields: Any) -> UUID:
-        """The ticket has arrived everywhere, and what has fallen due by now was published and handled."""
+        """Add a ticket to all services, with everything due by now published and handled. Returns its id."""
         received = events(name, facts, **fields)
         await self.timer.receive(*received)
         await self.timer.advance(self.now)
@@ -73,19 +74,9 @@ class BoardRows:
         return ticket.ticket_id
 
     async def add_deliveries(self, *deliveries: DeliveryEvent) -> None:
-        """The latest events of these deliveries have arrived."""
-        rows = [
-            {
-                "delivery_id": event.delivery_id,
-                "ticket_id": event.ticket_id,
-                "state": event.state,
-                "at": event.at,
-                "delivery": event.model_dump_json(),
-            }
-            for event in deliveries
-        ]
+        """Store these events as the latest of their deliveries."""
         async with self.board.runtime.writer.begin() as connection:
-            await bulk.insert(connection, DELIVERIES, rows)
+            await bulk.execute(connection, delivery_writes(deliveries))
 
 
 def board_row(

@@ -36,7 +36,7 @@ def board_clock(
     now: datetime = NOW,
     **fields: Any,
 ) -> BoardClock:
-    """A clock that has so much time left at `now`; negative if it is overdue. It counts around the clock."""
+    """A clock with the time `left` at `now`; negative if it is overdue. It counts around the clock."""
     running = state is ClockState.RUNNING and left > timedelta(0)
     overdue = left < timedelta(0)
     due_at = None if state is ClockState.PAUSED else now + left
@@ -144,7 +144,7 @@ class MemoryTickets:
         return [each for each in self.tickets.values() if each.is_open and each.ticket.tenant == tenant]
 
     async def changed(self, after: int) -> Sequence[BoardTicket]:
-        """Three at a time, so that whoever forgets to ask again misses some."""
+        """Three at a time, so that a reader that does not read again misses some."""
         changed = (each for each in self.tickets.values() if each.version > after)
         return sorted(changed, key=lambda each: each.version)[:3]
 

@@ -102,7 +102,7 @@ class BoardWorld:
         return self.board.runtime.writer if service == "board" else self.services[service].runtime.writer
 
     async def post(self, tenant: str, path: str, body: object) -> bool:
-        """Whether intake has accepted it."""
+        """Post a body to intake. Returns whether intake accepted it."""
         response = await self.clients["intake", tenant].post(path, json=body)
         assert response.status_code in (200, 201, 409), response.text
         assert all(item["status"] in (200, 201, 409) for item in response.json().get("results", ())), response.text
@@ -122,18 +122,18 @@ class BoardWorld:
         return items
 
     async def open_ticket(self, name: str, tenant: str = TENANTS[0], **fields: Any) -> None:
-        """A ticket with that id in its tool is opened now, and published."""
+        """Open a ticket with that id in its tool now, and publish it."""
         assert await self.post(tenant, "/v1/tickets", ticket_body(name, **fields))
         await self.publish()
 
     async def record(self, name: str, kind: str, tenant: str = TENANTS[0], **fields: Any) -> None:
-        """Something happens to that ticket now, and is published."""
+        """Post an event of that ticket now, and publish it."""
         path = f"/v1/tickets/by-external/tests/{name}/events"
         assert await self.post(tenant, path, {"type": kind, "actor": "maya", **fields})
         await self.publish()
 
     async def publish(self) -> None:
-        """What the services have stored in their outboxes is published."""
+        """Publish the records in the outboxes of the services."""
         for name, outbox in _OUTBOXES.items():
             c = outbox.table.c
             query = select(c.id, c.partition, c.headers, c.value).where(c.id > self._published[name]).order_by(c.id)
@@ -146,7 +146,7 @@ class BoardWorld:
                 records.append(Received(event, outbox.topic, row.partition, len(records), datetime.now(UTC)))
 
     def republish(self, topic: str, partition: int, begin: int, end: int) -> None:
-        """Records that the topic has, or had, are published again."""
+        """Publish records of the topic again."""
         records = self.topics[topic][partition]
         records += [replace(old, offset=len(records) + n) for n, old in enumerate(records[begin:end])]
 
@@ -156,7 +156,7 @@ class BoardWorld:
         return [partition for partition, end in ends if self.positions[consumer, topic, partition] < end]
 
     async def read(self, consumer: str, topic: str, partition: int, most: int = 1000) -> None:
-        """The consumer handles its next records of a partition, at most so many."""
+        """Let the consumer handle its next records of a partition, at most `most`."""
         begin = self.positions[consumer, topic, partition]
         records = self.topics[topic][partition][begin : begin + most]
         if records:
@@ -169,7 +169,7 @@ class BoardWorld:
             await self.read(consumer, topic, partition)
 
     async def fail_to_read(self, topic: str, partition: int, most: int) -> None:
-        """The board is killed before it commits a batch, and started again."""
+        """Kill the board before it commits a batch, and start it again."""
         begin = self.positions["board", topic, partition]
         records = self.topics[topic][partition][begin : begin + most]
         async with self.engine("board").connect() as connection, connection.begin() as transaction:
@@ -179,12 +179,12 @@ class BoardWorld:
         await self.restart()
 
     async def restart(self) -> None:
-        """Another process of the board takes over."""
+        """Replace the process of the board by another one."""
         await self.board.runtime.dispose()
         self.board = self.new_board()
 
     async def advance_timer(self) -> None:
-        """sla-timer has read everything, the watermark included, and publishes what has fallen due."""
+        """Let sla-timer read everything, the watermark included, and publish the events that are due."""
         await self.read_all("sla-timer", TICKETS_TOPIC)
         through = self.clock.now()
         async with self.engine("sla-timer").begin() as connection:
@@ -194,7 +194,7 @@ class BoardWorld:
         await sweep_all(self._timer.context)
 
     async def attempt_mails(self, outcome: Callable[[], SmtpOutcome]) -> None:
-        """The notifier attempts all queued mails, with these outcomes. The pauses between attempts have passed."""
+        """Let the notifier attempt all queued mails, with these outcomes and without pauses between attempts."""
         async with self.engine("notifier").begin() as connection:
             await connection.execute(
                 text("UPDATE deliveries SET ready_at = clock_timestamp() WHERE ready_at IS NOT NULL")
@@ -217,7 +217,7 @@ class BoardWorld:
                 await finish_attempts(connection, self.clock, _RETRIES, results)
 
     async def refresh(self) -> int:
-        """The board asks the owners about tickets, whose pauses have passed. Returns how many were due."""
+        """Let the board refresh its outdated tickets without pauses. Returns how many were due."""
         async with self.engine("board").begin() as connection:
             due = "UPDATE tickets SET refresh_at = clock_timestamp() WHERE stale_at IS NOT NULL"
             await connection.execute(text(due))
@@ -229,7 +229,7 @@ class BoardWorld:
             return await load_by_external(connection, tenant, "tests", name)
 
     async def settle(self) -> None:
-        """Everything is published, read and refreshed; the board is ahead of the others until the end."""
+        """Publish, read and refresh everything; the board is ahead of the others until the end."""
         while await self._is_unsettled():
             for consumer, topics in CONSUMED.items():
                 for topic in topics:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, Response, async_playwright, expect
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 MISSING: Final = "chromium is not installed, so no page is tested in a browser (Debian: apt-get install chromium)"
@@ -15,6 +15,7 @@ DESKTOP, PHONE, SMALL_PHONE = 1280, 390, 360
 """Widths of screens in CSS pixels."""
 HEIGHT: Final = 844
 WAIT_MS: Final = 60_000
+expect.set_options(timeout=WAIT_MS)
 
 
 def find_chromium() -> str | None:

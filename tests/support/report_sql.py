@@ -141,8 +141,8 @@ GROUP BY channel
 """
 _TIERS: Final = """
 WITH notified AS (
-  SELECT ticket_id, CAST(tier->>'number' AS int) AS tier FROM steps
-  WHERE NOT voided AND to_char(timezone(:zone, at), 'YYYY-MM') = :month
+  SELECT ticket_id, CAST(steps.tier->>'number' AS int) AS tier FROM steps JOIN ladders USING (ticket_id, cycle, run)
+  WHERE NOT voided AND end_reason IS DISTINCT FROM 'voided' AND to_char(timezone(:zone, at), 'YYYY-MM') = :month
 ), highest AS (SELECT ticket_id, max(tier) AS tier FROM notified GROUP BY ticket_id)
 SELECT n.tier, count(DISTINCT n.ticket_id) AS tickets,
   count(DISTINCT h.ticket_id) AS highest

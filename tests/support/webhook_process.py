@@ -1,4 +1,4 @@
-"""A sender of webhooks as a process of its own, to be killed.
+"""A sender of webhooks as a separate process, to be killed.
 
     python -m support.webhook_process DATABASE_URL FOLDER LEASE_SECONDS
 

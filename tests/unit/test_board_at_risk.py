@@ -109,7 +109,7 @@ def test_a_closed_ticket_is_left_out() -> None:
 
 def test_the_time_left_of_an_old_response_is_that_of_a_new_one_in_every_story() -> None:
     policies, compared = PolicyHistory.of([story_policy()], None), 0
-    for seed in range(tries(150)):
+    for seed in range(tries(100)):
         random = Random(seed)
         drawn = random_story(random)
         facts = facts_of(drawn)

@@ -11,7 +11,7 @@ from board.domain.ticket_headline import TicketHeadline, ticket_headline
 from board.domain.ticket_history import ticket_history
 from board.domain.time_words import PageTime, Words, plain
 from support.fake_timer import moment, numbered_fact
-from support.told_stories import SHIPPED_DIRECTORY, ToldStory, failed, sent_to_fallback
+from support.published_stories import SHIPPED_DIRECTORY, PublishedStory, failed, sent_to_fallback
 from tocsin.business_time import load_zone
 from tocsin.events import DeliveryEvent, Fact
 
@@ -25,32 +25,32 @@ ROTATION = SHIPPED_DIRECTORY.replace(
 VACANT = SHIPPED_DIRECTORY.replace("    - person: maya.lindqvist\n", "    []\n", 1)
 
 
-def told(*facts: Fact, until: str, **fields: Any) -> ToldStory:
+def story_of(*facts: Fact, until: str, **fields: Any) -> PublishedStory:
     """The facts arrive one by one, and time passes."""
-    teller = ToldStory.of(**fields)
+    published = PublishedStory.of(**fields)
     for fact in facts:
-        teller.receive(fact)
-    teller.advance(moment(until))
-    return teller
+        published.receive(fact)
+    published.advance(moment(until))
+    return published
 
 
-def late_resolution(until: str, **fields: Any) -> ToldStory:
+def late_resolution(until: str, **fields: Any) -> PublishedStory:
     """Severity 1, responded after 10 minutes, and not resolved within 24 hours."""
     opened, responded = (
         numbered_fact(1, "opened", "06-08 06:00", severity=1),
         numbered_fact(2, "responded", "06-08 06:10"),
     )
-    return told(opened, responded, until=until, opened_at=opened.occurred_at, **fields)
+    return story_of(opened, responded, until=until, opened_at=opened.occurred_at, **fields)
 
 
-def reasons(teller: ToldStory) -> list[MailReason]:
-    assert teller.now is not None
-    return mail_reasons(teller.story(), PageTime(NEW_YORK, teller.now))
+def reasons(published: PublishedStory) -> list[MailReason]:
+    assert published.now is not None
+    return mail_reasons(published.story(), PageTime(NEW_YORK, published.now))
 
 
-def headline(teller: ToldStory) -> TicketHeadline:
-    assert teller.now is not None
-    return ticket_headline(teller.story(), PageTime(NEW_YORK, teller.now))
+def headline(published: PublishedStory) -> TicketHeadline:
+    assert published.now is not None
+    return ticket_headline(published.story(), PageTime(NEW_YORK, published.now))
 
 
 def said(sentences: Sequence[Words]) -> str:
@@ -121,7 +121,7 @@ def test_a_person_at_3_a_m_knows_what_happened_and_what_comes_next() -> None:
     ],
 )
 def test_the_headline_of(facts: list[Fact], until: str, now: str, following: str) -> None:
-    found = headline(told(*facts, until=until, initial_severity=facts[0].severity))
+    found = headline(story_of(*facts, until=until, initial_severity=facts[0].severity))
     assert (said(found.now), said(found.following)) == (now, following)
 
 
@@ -134,9 +134,9 @@ def test_a_step_that_is_due_and_has_not_arrived_is_not_said_to_lie_ahead() -> No
 
 
 def test_an_acknowledgement_and_a_failed_mail_are_in_the_headline() -> None:
-    teller = late_resolution("06-09 06:11")
-    teller.receive(numbered_fact(3, "acknowledged", "06-09 06:12", actor="maya.lindqvist"))
-    story = teller.story()
+    published = late_resolution("06-09 06:11")
+    published.receive(numbered_fact(3, "acknowledged", "06-09 06:12", actor="maya.lindqvist"))
+    story = published.story()
     broken = [failed(mail, "550 user unknown") if mail.kind == "escalation" else mail for mail in story.deliveries]
     found = ticket_headline(replace(story, deliveries=broken), PageTime(NEW_YORK, moment("06-09 06:12")))
     assert said(found.known) == (
@@ -163,9 +163,9 @@ def test_a_vacant_tier_that_was_skipped_is_named() -> None:
 
 
 def test_warnings_missed_responses_and_stand_downs_have_their_occasion() -> None:
-    teller = told(numbered_fact(1, "opened", "06-08 12:00", severity=1), until="06-09 13:30")
-    teller.receive(numbered_fact(2, "resolved", "06-09 13:40"))
-    by_title = {mail.title: plain(mail.why) for mail in reasons(teller)}
+    published = story_of(numbered_fact(1, "opened", "06-08 12:00", severity=1), until="06-09 13:30")
+    published.receive(numbered_fact(2, "resolved", "06-09 13:40"))
+    by_title = {mail.title: plain(mail.why) for mail in reasons(published)}
     assert "The response was due soon: yesterday at 09:00." in by_title["Warning"]
     assert "The response deadline passed yesterday at 09:00." in by_title["Response missed"]
     assert "nobody had responded when the provisional deadline passed at 09:00" in (by_title["Escalation, tier 1"])
@@ -261,14 +261,14 @@ def test_a_mail_cancelled_before_its_reader_was_known_claims_no_vacancy() -> Non
 
 
 def test_a_notification_without_a_mail_is_listed() -> None:
-    teller = late_resolution("06-09 06:20")
-    story = replace(teller.story(), deliveries=())
+    published = late_resolution("06-09 06:20")
+    story = replace(published.story(), deliveries=())
     waiting = mail_reasons(story, PageTime(NEW_YORK, moment("06-09 06:20")))
     assert [(mail.reader, plain(mail.state)) for mail in waiting] == [
         ("Service Desk Team Lead", "The mail is queued and has not been sent yet.")
     ] * 2
-    teller.receive(numbered_fact(3, "resolved", "06-09 06:21"))
-    ended = mail_reasons(replace(teller.story(), deliveries=()), PageTime(NEW_YORK, moment("06-09 06:21")))
+    published.receive(numbered_fact(3, "resolved", "06-09 06:21"))
+    ended = mail_reasons(replace(published.story(), deliveries=()), PageTime(NEW_YORK, moment("06-09 06:21")))
     assert "because the ticket was resolved first" in plain(ended[-1].state)
 
 
@@ -295,8 +295,8 @@ def test_the_rule_in_words(rule: str | None, words: str) -> None:
     assert rule_words(rule) == words
 
 
-def state_of(mail: DeliveryEvent, teller: ToldStory) -> str:
-    story = replace(teller.story(), deliveries=[mail])
+def state_of(mail: DeliveryEvent, published: PublishedStory) -> str:
+    story = replace(published.story(), deliveries=[mail])
     found: datetime = mail.at + timedelta(minutes=1)
     reason = next(one for one in mail_reasons(story, PageTime(NEW_YORK, found)) if one.anchor.startswith("mail-"))
     return plain(reason.state)

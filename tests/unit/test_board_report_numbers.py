@@ -114,7 +114,7 @@ def test_both_times_of_a_repeated_hour_count_in_that_hour() -> None:
 
 
 def test_the_depth_of_ladders_counts_tickets_by_their_steps_in_the_month() -> None:
-    def ladder(ticket: int, *steps: tuple[int, datetime, bool]) -> dict[str, Any]:
+    def ladder(ticket: int, *steps: tuple[int, datetime, bool], end_reason: str | None = None) -> dict[str, Any]:
         told = [
             {
                 "cycle": 1,
@@ -127,7 +127,7 @@ def test_the_depth_of_ladders_counts_tickets_by_their_steps_in_the_month() -> No
             }
             for number, (tier, at, voided) in enumerate(steps, start=1)
         ]
-        return {"ticket_id": str(UUID(int=ticket)), "told": told}
+        return {"ticket_id": str(UUID(int=ticket)), "cycle": 1, "run": 1, "end_reason": end_reason, "told": told}
 
     inside = BEGIN + timedelta(days=3)
     numbers = numbers_of(
@@ -137,7 +137,8 @@ def test_the_depth_of_ladders_counts_tickets_by_their_steps_in_the_month() -> No
             ladder(2, (1, inside, False), (2, END, False)),
             ladder(2, (1, inside, False)),
             ladder(3, (1, inside, True)),
-            ladder(4, (1, inside, False), (2, inside, False), (3, inside, False)),
+            ladder(4, (1, inside, False), (2, inside, False), (3, inside, False), end_reason="resolved"),
+            ladder(5, (1, inside, False), end_reason="voided"),
         ],
     )
     depths = [(depth.tier, depth.title, depth.tickets, depth.highest) for depth in numbers.tiers]

@@ -12,7 +12,7 @@ from board.domain.time_words import PageTime
 from board.domain.viewer import Viewer
 from support.fake_timer import moment, numbered_fact
 from support.html_page import HtmlPage
-from support.told_stories import ToldStory, failed, sent_to_fallback
+from support.published_stories import PublishedStory, failed, sent_to_fallback
 from tocsin.business_time import load_zone
 from tocsin.events import FrozenModel
 from tocsin.links import ticket_page
@@ -26,8 +26,8 @@ def html(story: TicketStory, now: str, tool_page: str | None = None) -> str:
     return render("ticket.html.j2", viewer=Viewer("default", "key"), section=None, view=view)
 
 
-def overdue() -> ToldStory:
-    teller = ToldStory.of()
+def overdue() -> PublishedStory:
+    teller = PublishedStory.of()
     teller.receive(numbered_fact(1, "opened", "06-08 12:00", severity=1))
     teller.receive(numbered_fact(2, "responded", "06-08 12:10", actor="jo"))
     teller.advance(moment("06-09 13:20"))
@@ -141,7 +141,7 @@ def test_a_late_fact_shows_when_it_was_received() -> None:
 
 @pytest.mark.parametrize("flag", ["rerouted", "short_notice", "default_opened_at", "contact_unusable"])
 def test_remarks_of_intake_are_shown(flag: str) -> None:
-    teller = ToldStory.of(flags=[flag])
+    teller = PublishedStory.of(flags=[flag])
     teller.receive(numbered_fact(1, "opened", "06-08 12:00", severity=1))
     teller.advance(moment("06-08 12:10"))
     page = HtmlPage.of(html(teller.story(), "06-08 12:10"))

@@ -8,7 +8,7 @@ BoardError
 ├── WebhookWaitingError      an outgoing webhook cannot be sent again while it is being sent
 ├── WebhookTemplateError     a template of webhooks.yaml cannot be used
 ├── LoginRequiredError       a page was requested without a session, a key or a trusted proxy's headers
-├── TooManyReportsError      as many reports as one process builds at the same time are being built
+├── TooManyReportsError      the process builds no further report at the same time
 ├── TooManyWatchersError     the process accepts no further live page
 └── InvalidSessionError      a cookie is not a session of ours, or the session has expired
 
@@ -65,7 +65,7 @@ class InvalidSessionError(BoardError):
 
 
 class TooManyReportsError(BoardError):
-    """As many reports as one process builds at the same time are being built."""
+    """The process builds no further report at the same time."""
 
 
 class TooManyWatchersError(BoardError):

@@ -89,7 +89,7 @@ class Access:
         Raises LoginRequiredError, and Problem 401, 403 or 429.
         """
         if (viewer := self.proxies.viewer(request)) is not None:
-            return viewer  # first, because a proxy may send a token of its own in `Authorization`
+            return viewer  # first, because a proxy may send its token in `Authorization`
         credentials = await bearer(request)
         if credentials is not None and counts:
             caller = await _read_tickets(request, credentials)

@@ -144,12 +144,12 @@ def step_tier(event: LadderStepDue, story: TicketStory) -> Notify | None:
 
 
 def _step(event: LadderStepDue, story: TicketStory) -> Words:
-    told = step_tier(event, story)
+    notify = step_tier(event, story)
     reason = STEP_REASONS[event.reason]
-    if told is None or told.tier is None:
+    if notify is None or notify.tier is None:
         return (f"Step {event.step} of the escalation was due, because {reason}",)
-    skipped = "".join(f"; tier {tier.number} ({tier.title}) is vacant and was skipped" for tier in told.skipped)
-    return (f"Escalated to tier {told.tier.number}, {told.tier.title}, because {reason}{skipped}",)
+    skipped = "".join(f"; tier {tier.number} ({tier.title}) is vacant and was skipped" for tier in notify.skipped)
+    return (f"Escalated to tier {notify.tier.number}, {notify.tier.title}, because {reason}{skipped}",)
 
 
 def _held(event: LadderHeld, story: TicketStory, time: PageTime) -> Words:

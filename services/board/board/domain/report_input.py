@@ -152,4 +152,14 @@ class ReportedLadder(FrozenModel):
     """A ladder run, as `GET /v1/escalations` lists it."""
 
     ticket_id: UUID
-    steps: tuple[ReportedStep, ...] = Field(alias="told")
+    cycle: int
+    run: int
+    end_reason: str | None
+    all_steps: tuple[ReportedStep, ...] = Field(alias="told")
+    """Also the steps of earlier cycles, if a reopen kept the ladder."""
+
+    @property
+    def steps(self) -> tuple[ReportedStep, ...]:
+        """Those that no late evidence voided, alone or with their whole run."""
+        run = (self.cycle, self.run) if self.end_reason == "voided" else None
+        return tuple(step for step in self.all_steps if not step.voided and (step.cycle, step.run) != run)

@@ -134,7 +134,7 @@ def _depths(
     roles: dict[int, str] = {}
     for ladder in ladders:
         for step in ladder.steps:
-            if begin <= step.at < end and not step.voided:
+            if begin <= step.at < end:
                 notified[ladder.ticket_id].add(step.tier)
                 roles[step.tier] = step.role.replace("_", " ")
     titles = roles | {tier.tier: tier.title for tier in terms.ladder}

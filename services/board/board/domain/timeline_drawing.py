@@ -124,7 +124,7 @@ def _bars(lane: TimelineLane, top: float, scale: TimeScale) -> Iterator[DrawnBar
 
 
 def _merged(bars: Iterable[DrawnBar]) -> list[DrawnBar]:
-    """Without the days of a clock that ran for months: neighbours too thin to be told apart are one bar that counts."""
+    """The bars, in which neighbours too thin to distinguish are one bar that counts: a clock may run for months."""
     merged: list[DrawnBar] = []
     was_thin = False
     for bar in bars:

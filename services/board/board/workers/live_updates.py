@@ -179,7 +179,7 @@ class LiveUpdates:
         self._rebuild_version = self._tickets.rebuild_version
 
     def is_full(self, viewer: Viewer) -> bool:
-        """Whether there are as many watchers as a process can serve, or one viewer may have."""
+        """Whether this process accepts no further watcher of the viewer."""
         own = sum(watcher.viewer == viewer for watcher in self._watchers)
         return own >= MOST_OF_ONE or len(self._watchers) >= MOST_WATCHERS
 

@@ -42,8 +42,8 @@ SHIPPED_DIRECTORY = (DEFAULT_POLICY.parent / "directory.yaml").read_text("utf-8"
 
 
 @dataclass
-class ToldStory:
-    """One ticket: facts arrive, time passes, and everything that the four services publish is kept.
+class PublishedStory:
+    """One ticket, with everything that the four services publish as facts arrive and time passes.
 
     Mails arrive `delay` after their notification.
     """
@@ -59,18 +59,18 @@ class ToldStory:
     @classmethod
     def of(
         cls, policies: PolicyHistory | None = None, directory: str = SHIPPED_DIRECTORY, **fields: Any
-    ) -> "ToldStory":
+    ) -> "PublishedStory":
         return cls(FakeTimer(policies or shipped_history(), **fields), load_directory(directory, "directory.yaml"))
 
     def receive(self, *facts: Fact) -> None:
-        """The facts arrive together, each when it was received."""
+        """Receive the facts together, each when it was received."""
         self._pass(min(fact.received_at for fact in facts))
         self.timer.receive(facts, max(fact.received_at for fact in facts))
         self._publish()
         self.now = max(fact.received_at for fact in facts)
 
     def advance(self, to: datetime) -> None:
-        """Time passes until then."""
+        """Let time pass until `to`."""
         self._pass(to)
         self.now = to
 
