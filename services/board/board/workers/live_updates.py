@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 MOST_WATCHERS: Final = 500
 """Watchers of one process. Each has a connection; HTTP requests need some too."""
-MOST_OF_ONE: Final = 50
+MOST_OF_ONE: Final = 250
 """Watchers with the same key or person, so that one cannot take all places."""
 POLL_SECONDS: Final = 1.0
 """Real seconds between two reads of the changes of other replicas, while somebody watches."""
