@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from support.consistency import PostedTicket
 from support.movable_stack import MovableStack, start_movable_stack
 from support.polling import eventually
 from support.scenario import Scenario
+from support.search_budget import TORTURE
 from support.servers import NO_CERTIFICATES, log_line
 from tocsin.instants import render_instant
 from tocsin.runtime.http.api_keys import TICKETS_READ, add_key, issue
@@ -44,6 +46,9 @@ pytestmark = [
 MANY = 2000
 BATCH = 500
 WATCHERS = 200
+WIDTHS = (DESKTOP, PHONE)
+SCREENS = tuple(product(WIDTHS, SCHEMES)) if TORTURE else tuple(zip(WIDTHS, SCHEMES, strict=True))
+"""Widths and schemes: each of them once, in `make torture` all combinations."""
 KEYS = 5
 PAINT_SECONDS = 10.0
 """A generous bound for a busy machine; an idle one paints in a fraction of a second."""
@@ -111,18 +116,17 @@ async def tickets(scenario: Scenario) -> Mapping[str, PostedTicket]:
 
 async def assert_page(reader: Reader, path: str, heading: str, *, signed_in: bool = True) -> None:
     """The page is right for every scheme and width: its heading, axe, no scrolling sideways, no fault."""
-    for scheme in SCHEMES:
-        for width in (DESKTOP, PHONE):
-            where = f"{path}, {scheme}, {width} pixels"
-            async with reader.page(signed_in=signed_in, width=width, scheme=scheme) as page:
-                await page.open(path)
-                await expect(page.page.get_by_role("heading", level=1)).to_contain_text(heading)
-                assert page.path.partition("?")[0] == path.partition("?")[0]
-                assert await page.violations() == "", where
-                assert await page.overflow() == 0, where
-                if width == PHONE:
-                    await page.page.set_viewport_size({"width": SMALL_PHONE, "height": HEIGHT})
-                    assert await page.overflow() == 0, f"{path}, {scheme}, {SMALL_PHONE} pixels"
+    for width, scheme in SCREENS:
+        where = f"{path}, {scheme}, {width} pixels"
+        async with reader.page(signed_in=signed_in, width=width, scheme=scheme) as page:
+            await page.open(path)
+            await expect(page.page.get_by_role("heading", level=1)).to_contain_text(heading)
+            assert page.path.partition("?")[0] == path.partition("?")[0]
+            assert await page.violations() == "", where
+            assert await page.overflow() == 0, where
+            if width == PHONE:
+                await page.page.set_viewport_size({"width": SMALL_PHONE, "height": HEIGHT})
+                assert await page.overflow() == 0, f"{path}, {scheme}, {SMALL_PHONE} pixels"
 
 
 async def test_the_board_can_be_read_on_every_screen(reader: Reader, tickets: Mapping[str, PostedTicket]) -> None:
@@ -161,11 +165,9 @@ async def test_filters_are_in_the_address(reader: Reader, tickets: Mapping[str, 
         await expect(page.page.locator("li.ticket")).to_have_count(len(tickets))
 
 
-@pytest.mark.parametrize("name", ["breached", "paused", "acknowledged"])
-async def test_a_tickets_page_can_be_read_on_every_screen(
-    name: str, reader: Reader, tickets: Mapping[str, PostedTicket]
-) -> None:
-    await assert_page(reader, f"/tickets/{tickets[name].id}", "<b>&amp;</b>")
+async def test_a_tickets_page_can_be_read_on_every_screen(reader: Reader, tickets: Mapping[str, PostedTicket]) -> None:
+    for name in ("breached", "paused", "acknowledged"):
+        await assert_page(reader, f"/tickets/{tickets[name].id}", "<b>&amp;</b>")
 
 
 async def test_the_page_of_who_is_on_call_can_be_read_on_every_screen(reader: Reader, scenario: Scenario) -> None:
