@@ -261,3 +261,23 @@ async def test_a_large_page_is_compressed(board: BoardPages) -> None:
     assert packed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert packed.text == plain.text
+
+
+@pytest.mark.parametrize(
+    ("breached", "others", "title"),
+    [
+        (0, 0, "0 open tickets"),
+        (0, 1, "1 open ticket"),
+        (0, 2, "2 open tickets"),
+        (1, 0, "1 breached, 1 open"),
+        (2, 3, "2 breached, 5 open"),
+    ],
+)
+async def test_the_title_counts_breached_and_open_tickets(
+    board: BoardPages, breached: int, others: int, title: str
+) -> None:
+    for number in range(breached + others):
+        left = -HOUR if number < breached else 6 * HOUR
+        board.source.put(board_ticket(f"SR-{number}", clocks=[board_clock(left=left)]))
+    page = await board.client.get("/", headers={"Accept": "text/html"})
+    assert f"<title>{title} · tocsin</title>" in page.text
