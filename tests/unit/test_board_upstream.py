@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
+from board.api import reports
 from board.errors import UpstreamError
+from board.handlers.reports import ReportSlots
 from board.settings import UpstreamSettings
 from board.sources.upstream import Upstream
 from pydantic import SecretStr
+from support.board_pages import ZONE, board_pages
+from support.board_tickets import NOW
+from tocsin.runtime.process.clock import BusinessClock
 from tocsin.runtime.process.settings import load
 
 KEY = "tcs_00000000_" + "k" * 40
@@ -35,3 +41,15 @@ async def test_a_failed_request_is_described_without_the_key() -> None:
             await upstream.clocks("default", [])
         await upstream.close()
     assert str(caught.value) == "sla-timer does not respond (LocalProtocolError)"
+
+
+async def test_a_tenant_without_a_key_is_named_and_no_retry_is_advised(tmp_path: Path) -> None:
+    upstream = Upstream(sla_timer_url="http://localhost", escalator_url="http://localhost", keys={})
+    async with board_pages(tmp_path) as pages:
+        pages.app.include_router(reports.router(upstream.get, BusinessClock(NOW, NOW, 0), ZONE, ReportSlots()))
+        responses = [await pages.client.get(f"/reports/2026-05{suffix}") for suffix in ("", ".json")]
+    await upstream.close()
+    for response in responses:
+        assert response.status_code == 503
+        assert "This board has no key for the tenant default: set TOCSIN_UPSTREAM_KEYS." in response.text
+        assert "Retry-After" not in response.headers

@@ -2,6 +2,7 @@
 
 BoardError
 ├── UpstreamError            another service did not respond, or not as its API says
+│   └── UpstreamKeyError     TOCSIN_UPSTREAM_KEYS has no key for the tenant
 ├── UnknownCustomerError     sla-timer has no numbers of this customer
 ├── TicketNotOnBoardError    no ticket with this id is in the read model
 ├── WebhookNotFoundError     the tenant has no outgoing webhook with this id
@@ -24,6 +25,13 @@ class BoardError(Exception):
 
 class UpstreamError(BoardError):
     """Another service did not respond, or not as its API says. The request is repeated later."""
+
+
+class UpstreamKeyError(UpstreamError):
+    """TOCSIN_UPSTREAM_KEYS has no key for the tenant: no request about it can be sent, and a retry does not help."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__(f"This board has no key for the tenant {tenant}: set TOCSIN_UPSTREAM_KEYS")
 
 
 class UnknownCustomerError(BoardError):

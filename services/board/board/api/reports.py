@@ -21,7 +21,7 @@ from board.domain.report import Report, report_json
 from board.domain.report_csv import render_csv
 from board.domain.report_month import PATTERN, ReportMonth
 from board.domain.viewer import Viewer
-from board.errors import TooManyReportsError, UnknownCustomerError, UpstreamError
+from board.errors import TooManyReportsError, UnknownCustomerError, UpstreamError, UpstreamKeyError
 from board.handlers.report_page import ReportLinks, render_report
 from board.handlers.reports import ReportSlots, build_report
 from board.sources.report_source import GetJson
@@ -50,6 +50,9 @@ def router(get: GetJson, clock: TimeSource, zone: ZoneInfo, slots: ReportSlots) 
         except UnknownCustomerError as error:
             detail = "There are no numbers of this customer in any month. Check the customer's id."
             raise Problem(404, detail, title="Unknown customer") from error
+        except UpstreamKeyError as error:
+            log.warning("report_failed", month=month, error=str(error))
+            raise Problem(503, f"{error}.") from error
         except UpstreamError as error:
             log.warning("report_failed", month=month, error=str(error))
             detail = "sla-timer or the escalator does not respond. Retry."

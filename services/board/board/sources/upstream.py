@@ -9,7 +9,7 @@ import orjson
 from pydantic import SecretStr
 
 from board import metrics
-from board.errors import UpstreamError
+from board.errors import UpstreamError, UpstreamKeyError
 
 MOST_TICKETS: Final = 200
 """The most tickets that an owner accepts in one request."""
@@ -22,7 +22,7 @@ class Upstream:
     """Both services. `keys` has an API key with `tickets:read` for each tenant.
 
     `transports` replaces the connections, by service. Every method raises UpstreamError: it failed, and may succeed
-    later, or the tenant has no key.
+    later; or UpstreamKeyError: the tenant has no key.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Upstream:
     ) -> JsonObject:
         key = self._keys.get(tenant)
         if key is None:
-            raise UpstreamError(f"TOCSIN_UPSTREAM_KEYS has no key for the tenant {tenant}")
+            raise UpstreamKeyError(tenant)
         headers = {"Authorization": f"Bearer {key.get_secret_value()}", "Content-Type": "application/json"}
         content = None if body is None else orjson.dumps(body)
         try:
