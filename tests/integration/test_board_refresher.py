@@ -12,9 +12,9 @@ import httpx
 import pytest
 from board.commands.rebuild import rebuild_read_model
 from board.sources.upstream import MOST_TICKETS
-from board.store.stale import claim, load_staleness
+from board.store.stale import RECENT, claim, load_staleness
 from board.store.tables import TICKETS
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from support.board_world import BoardWorld, board_world, ticket_body
 from support.metrics import counter_value
 from support.polling import eventually
@@ -181,6 +181,18 @@ async def test_a_tenant_without_a_key_is_shown_without_clocks_and_counted(world:
     await world.board.refresher.measure()
     assert counter_value("sla_board_tickets_without_key") == 1
     assert counter_value("sla_board_stale_tickets") == 0
+
+
+async def test_a_ticket_that_no_owner_has_evaluated_for_long_is_counted_apart(world: BoardWorld) -> None:
+    """As one that sla-timer has put aside as a dead letter."""
+    await world.open_ticket("SR-1")
+    await world.open_ticket("SR-2")
+    await world.read_all("board", TICKETS_TOPIC)
+    old = update(TICKETS).where(TICKETS.c.ticket_id == (await world.load("SR-1")).ticket_id)
+    async with world.engine("board").begin() as connection:
+        await connection.execute(old.values(stale_at=func.now() - 2 * RECENT))
+        found = (await load_staleness(connection, ["default"]))["default"]
+    assert (found.tickets, found.recent_tickets, found.old_unevaluated) == (2, 1, 1)
 
 
 async def test_a_burst_is_read_in_requests_of_bounded_size_by_all_replicas_together(world: BoardWorld) -> None:

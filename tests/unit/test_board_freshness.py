@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from board.store.stale import Staleness
 from board.workers import freshness
-from board.workers.freshness import BEHIND, LATE, Freshness
-from support.board_tickets import NOW
+from board.workers.freshness import BEHIND, LATE, MOST_NEW, Freshness
+from board.workers.open_tickets import OpenTickets
+from support.board_tickets import NOW, MemoryTickets, board_clock, board_ticket
 from tocsin.business_time import load_zone
 from tocsin.runtime.process.clock import BusinessClock
 
@@ -42,10 +43,25 @@ class World:
     def __init__(self) -> None:
         self.topics = (Topic(), Topic())
         self.refresher = Refresher()
+        self.source = MemoryTickets()
+        self.tickets = OpenTickets(self.source)
         clock = BusinessClock(NOW, datetime.now(UTC), 1.0)
-        self.freshness = Freshness(clock, ZONE, self.refresher, self.topics)
+        self.freshness = Freshness(
+            clock,
+            ZONE,
+            self.refresher,
+            self.topics,
+            tenants={"default", "other"},
+            unevaluated=self.tickets.unevaluated,
+        )
+
+    def put(self, count: int, *, has_deadlines: bool) -> None:
+        for number in range(count):
+            self.source.put(board_ticket(f"SR-{number}", clocks=[board_clock()] if has_deadlines else []))
 
     async def sign(self, tenant: str = "default") -> str | None:
+        await self.tickets.load(tenant)
+        await self.tickets.refresh()
         await self.freshness.check()
         return self.freshness.why_stale(tenant)
 
@@ -102,3 +118,47 @@ async def test_a_ticket_that_no_owner_knows_is_not_shown_for_ever(world: World) 
     """One that sla-timer has put aside as a dead letter stays outdated."""
     world.refresher.staleness = {"default": Staleness(1, timedelta(days=2), 0, NONE)}
     assert await world.sign() is None
+
+
+@pytest.mark.parametrize(("count", "tickets"), [(1, "1 ticket"), (12, "12 tickets"), (1200, "1,200 tickets")])
+async def test_tickets_without_their_first_deadlines_are_counted_until_all_are_read(
+    world: World, count: int, tickets: str
+) -> None:
+    world.put(count, has_deadlines=False)
+    assert await world.sign() == f"Deadlines of {tickets} are not read yet. {ADVICE}"
+    assert await world.sign("other") is None
+    world.put(count, has_deadlines=True)
+    assert await world.sign() is None
+
+
+async def test_tickets_that_a_rebuild_reads_again_are_counted(world: World) -> None:
+    world.put(12, has_deadlines=True)
+    assert await world.sign() is None
+    world.source.empty()
+    assert await world.sign() is None
+    world.put(12, has_deadlines=False)
+    assert await world.sign() == f"Deadlines of 12 tickets are not read yet. {ADVICE}"
+
+
+async def test_a_few_new_tickets_are_counted_only_if_they_wait_long(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await world.sign() is None
+    world.put(MOST_NEW, has_deadlines=False)
+    monkeypatch.setattr(freshness, "NEW", 3600)
+    assert await world.sign() is None
+    monkeypatch.setattr(freshness, "NEW", 0)
+    assert await world.sign() == f"Deadlines of {MOST_NEW} tickets are not read yet. {ADVICE}"
+
+
+async def test_a_ticket_that_was_never_evaluated_is_not_counted_for_ever(world: World) -> None:
+    world.put(1, has_deadlines=False)
+    world.refresher.staleness = {"default": Staleness(1, timedelta(days=2), 0, NONE, old_unevaluated=1)}
+    assert await world.sign() is None
+
+
+async def test_a_tenant_without_a_key_sees_why_there_are_no_deadlines(world: World) -> None:
+    world.topics[1].lag_seconds = LONG.total_seconds()
+    assert await world.sign("acme") == (
+        "This board has no key for the tenant acme: set TOCSIN_UPSTREAM_KEYS. Until then, no deadlines are shown."
+    )

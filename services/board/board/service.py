@@ -164,7 +164,14 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
 
 def _build_live_pages(runtime: Runtime, settings: Settings, directory: DirectoryFile, model: ReadModel) -> LivePages:
     tickets = OpenTickets(DatabaseTickets(runtime.reader))
-    freshness = Freshness(runtime.clock, settings.zone, model.refresher, model.consumers)
+    freshness = Freshness(
+        runtime.clock,
+        settings.zone,
+        model.refresher,
+        model.consumers,
+        tenants=settings.upstream_keys,
+        unevaluated=tickets.unevaluated,
+    )
     runtime.scheduler.every(FRESHNESS_SECONDS, freshness.check, name="freshness", timeout=FRESHNESS_SECONDS)
     rows = BoardRows(settings.zone, directory.current)
     updates = LiveUpdates(tickets, runtime.clock, rows.render, freshness.why_stale, directory.current)

@@ -56,12 +56,14 @@ class Staleness:
     """How many tickets are outdated, and for how long the oldest has been.
 
     `recent_...`: only those that became outdated within `RECENT`. An older one has a fault that concerns it alone.
+    `old_unevaluated`: open ones that are older, and that no owner has evaluated yet.
     """
 
     tickets: int
     age: timedelta
     recent_tickets: int
     recent_age: timedelta
+    old_unevaluated: int = 0
 
 
 async def mark_stale(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
@@ -115,7 +117,10 @@ async def load_staleness(connection: AsyncConnection, tenants: Collection[str]) 
     """How outdated the tickets of these tenants are, for each that has any."""
     rows = await connection.execute(_STALENESS, {"tenants": list(tenants), "recent": RECENT})
     return {
-        row.tenant: Staleness(row.tickets, row.age, row.recent_tickets, row.recent_age or timedelta(0)) for row in rows
+        row.tenant: Staleness(
+            row.tickets, row.age, row.recent_tickets, row.recent_age or timedelta(0), row.old_unevaluated
+        )
+        for row in rows
     }
 
 
@@ -182,7 +187,8 @@ _STALENESS: Final = text(
         count(*) AS tickets,
         clock_timestamp() - min(stale_at) AS age,
         count(*) FILTER (WHERE is_recent) AS recent_tickets,
-        clock_timestamp() - min(stale_at) FILTER (WHERE is_recent) AS recent_age
+        clock_timestamp() - min(stale_at) FILTER (WHERE is_recent) AS recent_age,
+        count(*) FILTER (WHERE NOT is_recent AND is_open AND clocks IS NULL) AS old_unevaluated
     FROM tickets, LATERAL (SELECT stale_at > clock_timestamp() - CAST(:recent AS interval)) AS recent (is_recent)
     WHERE refresh_at IS NOT NULL AND stale_at IS NOT NULL AND ticket IS NOT NULL
         AND tenant = ANY(CAST(:tenants AS text[]))

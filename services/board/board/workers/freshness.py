@@ -1,7 +1,7 @@
 """Whether the tickets of the board are up to date: if not, why, and since when."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 from zoneinfo import ZoneInfo
@@ -10,6 +10,7 @@ from tocsin.runtime.process.clock import TimeSource
 
 from board.domain.ticket_row import shown
 from board.domain.time_words import PageTime
+from board.errors import UpstreamKeyError
 from board.store.stale import Staleness
 
 CHECK_SECONDS: Final = 5
@@ -18,6 +19,10 @@ LATE: Final = timedelta(minutes=1)
 """Real time for which deadlines may wait for their owners before the board says so."""
 BEHIND: Final = timedelta(seconds=20)
 """Real time for which records may wait to be read before the board says so: a replica takes over faster."""
+MOST_NEW: Final = 5
+"""How many new tickets may wait for their first deadlines before the board says so at once, and not after `NEW`."""
+NEW: Final = 3.0
+"""Real seconds for which a new ticket usually waits at most for its first deadlines."""
 
 _ADVICE: Final = "What you see may be out of date."
 
@@ -43,15 +48,27 @@ class TicketReader(Protocol):
 
 
 class Freshness:
-    """Checks the readers of the topics and the refresher."""
+    """Checks the readers of the topics, the refresher and the tickets. `tenants` have a key for the other services.
+
+    `unevaluated`: since when the open tickets of a tenant wait for their first deadlines, by the monotonic clock.
+    """
 
     def __init__(
-        self, clock: TimeSource, zone: ZoneInfo, refresher: TicketReader, consumers: Sequence[TopicReader]
+        self,
+        clock: TimeSource,
+        zone: ZoneInfo,
+        refresher: TicketReader,
+        consumers: Sequence[TopicReader],
+        *,
+        tenants: Collection[str],
+        unevaluated: Callable[[str], Collection[float]],
     ) -> None:
         self._clock = clock
         self._zone = zone
         self._refresher = refresher
         self._consumers = consumers
+        self._tenants = tenants
+        self._unevaluated = unevaluated
         self._unread_since: float | None = None
         """When a topic was first found not to be read, by the monotonic clock; None while all are read."""
         self._behind = timedelta(0)
@@ -67,6 +84,8 @@ class Freshness:
         unread = timedelta(seconds=time.monotonic() - self._unread_since) if self._unread_since else timedelta(0)
         down = {service: age for service, age in self._refresher.down_for(tenant).items() if age >= LATE}
         late = self._refresher.staleness.get(tenant)
+        if tenant not in self._tenants:
+            return f"{UpstreamKeyError(tenant)}. Until then, no deadlines are shown."
         if self._unread_since and unread >= BEHIND:
             fault = f"New events have not been read since {self._since(unread)}."
         elif self._behind >= BEHIND:
@@ -77,9 +96,21 @@ class Freshness:
         elif late is not None and late.recent_tickets and late.recent_age >= LATE:
             tickets = "1 ticket has" if late.recent_tickets == 1 else f"{late.recent_tickets:,} tickets have"
             fault = f"{tickets} waited since {self._since(late.recent_age)} for deadlines from sla-timer and escalator."
+        elif waiting := self._waiting(tenant):
+            tickets = "1 ticket" if waiting == 1 else f"{waiting:,} tickets"
+            fault = f"Deadlines of {tickets} are not read yet."
         else:
             return None
         return f"{fault} {_ADVICE}"
+
+    def _waiting(self, tenant: str) -> int:
+        """How many tickets wait for their first deadlines; 0 if they are few and new."""
+        since = self._unevaluated(tenant)
+        late = self._refresher.staleness.get(tenant)
+        count = len(since) - (late.old_unevaluated if late is not None else 0)
+        if count <= 0 or (count <= MOST_NEW and time.monotonic() - min(since) < NEW):
+            return 0
+        return count
 
     def _since(self, age: timedelta) -> str:
         """`Mon 14:00`, in business time."""

@@ -76,6 +76,8 @@ class OpenTickets:
         self._source = source
         self._lock = asyncio.Lock()
         self._tenants: dict[str, dict[UUID, BoardTicket]] = {}
+        self._unevaluated: dict[str, dict[UUID, float]] = {}
+        """By tenant, the open tickets without deadlines: since when, by the monotonic clock."""
         self._log: deque[tuple[int, str, UUID]] = deque(maxlen=MOST_CHANGES)
         self._log_start = 0
         self._changes: dict[UUID, BoardTicket] = {}
@@ -92,11 +94,18 @@ class OpenTickets:
                 # Changes after `version` are applied by the next refresh, whether this has seen them or not.
                 found = await self._source.open_tickets(tenant)
                 self._tenants[tenant] = {ticket.ticket_id: ticket for ticket in found}
+                self._unevaluated[tenant] = {each.ticket_id: -math.inf for each in found if not each.clocks}
             return self._tenants[tenant]
 
     def known(self, tenant: str) -> Mapping[UUID, BoardTicket]:
         """The tenant's open tickets by id, as they were read last; empty before the first `load`."""
         return self._tenants.get(tenant, {})
+
+    def unevaluated(self, tenant: str) -> Collection[float]:
+        """Since when the tenant's open tickets without deadlines are known, by the monotonic clock, as they were read
+        last: -inf for those that the first `load` found.
+        """
+        return self._unevaluated.get(tenant, {}).values()
 
     async def refresh(self, *, every: float = 0.0) -> None:
         """Apply the changes since the last time, unless that was less than `every` seconds ago."""
@@ -142,6 +151,7 @@ class OpenTickets:
 
     async def _forget(self) -> None:
         self._tenants.clear()
+        self._unevaluated.clear()
         self._log.clear()
         self._changes.clear()
         rebuild_version = await self._source.rebuild_version()
@@ -158,6 +168,10 @@ class OpenTickets:
         if tickets is None:
             return
         self._changes[ticket.ticket_id] = ticket
+        if ticket.is_open and not ticket.clocks:
+            self._unevaluated[tenant].setdefault(ticket.ticket_id, time.monotonic())
+        else:
+            self._unevaluated[tenant].pop(ticket.ticket_id, None)
         if ticket.is_open:
             tickets[ticket.ticket_id] = ticket
         else:
