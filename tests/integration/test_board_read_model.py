@@ -13,6 +13,7 @@ from board.domain.board_ticket import BoardClock, BoardTicket
 from board.domain.owner_responses import read_clocks, read_ladder
 from board.handlers.rebuild import rebuild
 from board.store.history import load_deliveries, load_events, load_facts
+from board.store.rebuilds import load_rebuild_version
 from board.store.tables import TICKETS
 from board.store.tickets import BoardFilter, load_by_external, load_changed, load_open, load_version
 from notifier.domain.smtp_reply import SmtpOutcome
@@ -53,7 +54,10 @@ async def test_the_read_model_equals_what_the_services_say(
         await assert_equal(world)
 
         async with world.engine("board").begin() as connection:
+            before = await load_version(connection)
             await rebuild(connection, {})
+        async with world.engine("board").begin() as connection:
+            assert await load_version(connection) >= await load_rebuild_version(connection) > before
         world.positions |= {key: 0 for key in world.positions if key[0] == "board"}
         while any(world.unread("board", topic) for topic in TOPICS):
             await happen.read_a_batch("board")

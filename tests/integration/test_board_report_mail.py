@@ -12,12 +12,12 @@ from board.handlers.rebuild import rebuild
 from board.service import build
 from board.settings import Settings
 from board.sources.upstream import Upstream
-from board.store.tables import DELIVERIES, OUTBOX, TICKETS
+from board.store.tables import DELIVERIES, OUTBOX, REPORT_MONTHS, TICKETS
 from board.workers.report_mail import ReportMailer
 from notifier.domain.delivery import DeliveryState, JournalEntry, Now
 from notifier.domain.new_delivery import report_delivery
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from support.fake_timer import numbered_fact
 from support.metrics import counter_value
@@ -158,6 +158,19 @@ async def test_nothing_is_mailed_of_the_months_before_the_first_start(world: Rep
     await world.advance(JULY.replace(hour=9))
     await world.mailer().mail_due()
     assert await world.published() == []
+
+
+async def test_a_first_start_before_six_mails_the_report_of_the_month_that_has_just_ended(world: ReportWorld) -> None:
+    """At nine in UTC it is five in the morning in New York: the report of June is not due yet."""
+    async with world.engine.begin() as connection:
+        await connection.execute(delete(REPORT_MONTHS))
+    await world.advance(JULY.replace(hour=9))
+    mailer = world.mailer()
+    await mailer.mail_due()
+    assert await world.mailed() == []
+    await world.advance(JULY)
+    await mailer.mail_due()
+    assert await world.mailed() == OF_JUNE
 
 
 async def test_a_report_waits_until_everything_of_its_month_is_decided(world: ReportWorld) -> None:

@@ -1,5 +1,6 @@
 """Outgoing webhooks: which events make them, and how they are sent, on a real database and real HTTP servers."""
 
+import asyncio
 import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,6 +15,7 @@ from board.handlers.rebuild import rebuild
 from board.handlers.webhook_deliveries import forget, measure
 from board.sources.webhook_request import WebhookClient
 from board.store.tables import WEBHOOK_ENDPOINTS, WEBHOOKS
+from board.store.webhook_floors import keep_offsets
 from sqlalchemy import func, select, update
 from standardwebhooks import WebhookVerificationError
 from support.deadline_events import HOUR, START, DeadlineEventFactory, ticket
@@ -183,6 +185,46 @@ async def test_a_rebuild_sends_nothing_again(world: WebhookWorld, receiver: Webh
     assert [row.event for row in await world.webhooks()] == ["breached", "breached"]
 
 
+async def test_a_rebuild_locks_the_offsets_in_order(world: WebhookWorld) -> None:
+    """Whoever holds the first partition can lock the second while `rebuild` waits: the rows are stored in reverse."""
+    writer = world.service.runtime.writer
+    one = "SELECT 1 FROM offsets WHERE partition = $1 FOR UPDATE"
+    async with writer.begin() as connection:
+        await connection.exec_driver_sql(
+            "INSERT INTO offsets (topic, partition, next_offset) VALUES ($1, 1, 2), ($1, 0, 2)", (DEADLINES_TOPIC,)
+        )
+
+    async def keep() -> None:
+        async with writer.begin() as connection:
+            await keep_offsets(connection)
+
+    async def is_waiting() -> bool:
+        async with world.service.runtime.reader.connect() as connection:
+            query = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted"
+            return bool((await connection.exec_driver_sql(query)).scalar_one())
+
+    async with writer.begin() as holder:
+        await holder.exec_driver_sql(one, (0,))
+        kept = asyncio.create_task(keep())
+        await eventually(is_waiting)
+        await holder.exec_driver_sql(one, (1,))
+    await kept
+
+
+async def test_an_end_or_a_correction_is_sent_late_if_what_it_ends_was_sent(
+    world: WebhookWorld, receiver: WebhookReceiver
+) -> None:
+    await world.configure(endpoint(receiver), endpoint(receiver, "ends", events=["ended", "voided"]))
+    async with world.service.runtime.side_writer.begin() as connection:
+        await connection.execute(update(WEBHOOK_ENDPOINTS).values(since=START - 100 * HOUR))
+    make, other = DeadlineEventFactory(), DeadlineEventFactory(ticket("SR-2"))
+    breached = make.breached("resolution")
+    await world.arrive(breached)
+    await world.arrive(make.ended(-40), make.voided(breached, -40), make.warned("answer", -40), other.ended(-40))
+    found = [(row.endpoint, row.event, row.ticket_id) for row in await world.webhooks()]
+    assert found == [("psa", event, make.ticket.ticket_id) for event in ("breached", "ended", "voided")]
+
+
 async def test_filters_and_tenants_select_the_events_of_an_endpoint(world: WebhookWorld) -> None:
     where = "https://hooks.example.com/x"
     await world.configure(
@@ -266,6 +308,20 @@ async def test_retry_after_is_honoured(status: int, world: WebhookWorld, receive
             paused = (await connection.execute(select(WEBHOOK_ENDPOINTS.c.paused_until - func.now()))).scalar_one()
         assert paused > timedelta(hours=1)
     assert len(receiver.received) == 1
+
+
+async def test_a_new_url_is_tried_at_once(
+    world: WebhookWorld, receiver: WebhookReceiver, start_receiver: StartReceiver
+) -> None:
+    """The pause after a failure is of the URL that failed."""
+    receiver.response = WebhookResponse(503, headers={"Retry-After": "7200"})
+    await world.configure(endpoint(receiver))
+    await world.arrive(DeadlineEventFactory().breached("resolution"))
+    async with world.sending():
+        await eventually(lambda: _with_failures(world))
+        await world.configure(endpoint(start_receiver()))
+        await world.arrive(DeadlineEventFactory().breached("answer"))
+        await world.settled("waiting", "delivered")
 
 
 async def _with_failures(world: WebhookWorld) -> Any:

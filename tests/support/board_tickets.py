@@ -117,6 +117,7 @@ class MemoryTickets:
 
     tickets: dict[UUID, BoardTicket] = field(default_factory=dict)
     last: int = 0
+    emptied: int = 0
 
     def put(self, ticket: BoardTicket) -> BoardTicket:
         self.last += 1
@@ -126,6 +127,15 @@ class MemoryTickets:
 
     def find(self, external_id: str) -> BoardTicket | None:
         return next((each for each in self.tickets.values() if each.ticket.external_id == external_id), None)
+
+    def empty(self) -> None:
+        """As `rebuild` does."""
+        self.tickets.clear()
+        self.last += 1
+        self.emptied = self.last
+
+    async def rebuild_version(self) -> int:
+        return self.emptied
 
     async def version(self) -> int:
         return self.last

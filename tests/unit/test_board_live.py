@@ -165,6 +165,29 @@ async def test_a_page_that_was_away_gets_what_it_has_missed(board: BoardPages) -
         assert str(third.ticket_id) not in page.rows
 
 
+async def test_after_a_rebuild_every_page_loads_again_and_tickets_that_are_no_more_are_gone(board: BoardPages) -> None:
+    """Also a page that was away meanwhile, and one that another process serves."""
+    board.source.put(board_ticket("SR-1"))
+    kept = board.source.put(board_ticket("SR-2"))
+    position = await position_of_page(board)
+    others = other_process(board)
+    watching = [(each, await each.watch(ADA, ALL, LivePosition.parse(position))) for each in (board.updates, others)]
+    for updates, watcher in watching:
+        await updates.update()
+        assert "reload" not in Received().apply(updates.take(watcher)).names
+    board.source.empty()
+    board.source.put(kept)
+    for updates, watcher in watching:
+        await updates.update()
+        assert Received().apply(updates.take(watcher)).names == ["reload"]
+        late = await updates.watch(ADA, ALL, LivePosition.parse(position))
+        assert Received().apply(updates.take(late)).names == ["reload"]
+    assert (await board.tickets.load("default")).keys() == {kept.ticket_id}
+    again = await watch(board, await position_of_page(board))
+    await board.updates.update()
+    assert Received().apply(board.updates.take(again)).names == ["heartbeat"]
+
+
 def updates_of(tickets: OpenTickets, clock: BusinessClock, render: live_updates.Render) -> LiveUpdates:
     return LiveUpdates(tickets, clock, render, lambda _: None, lambda: None)
 

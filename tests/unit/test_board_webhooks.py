@@ -285,8 +285,10 @@ def test_an_endpoint_is_left_alone_while_it_fails_and_its_first_success_ends_tha
     of_one_webhook = endpoint_after_attempt(EndpointHealth(), AttemptOutcome(status=422), "a", NOW, 1.0)
     assert (of_one_webhook.failures, of_one_webhook.paused_until) == (1, None)
     gone = endpoint_after_attempt(EndpointHealth(), AttemptOutcome(status=410), "a", NOW, 1.0)
-    assert (gone.gone_url, gone.is_failing) == ("a", True)
+    assert (gone.is_gone, gone.is_failing) == (True, True)
     assert endpoint_after_attempt(health, AttemptOutcome(status=200), "a", NOW, 1.0) == EndpointHealth()
+    moved = endpoint_after_attempt(health, AttemptOutcome(status=503), "b", NOW, 1.0)
+    assert (moved.failures, moved.paused_until) == (1, NOW + timedelta(seconds=1))
 
 
 def test_the_commands_check_the_file_and_send_an_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

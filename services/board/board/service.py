@@ -23,6 +23,7 @@ from board.api.html import static_routes
 from board.api.pages import Board
 from board.api.session import SessionSigner
 from board.domain.ticket_links import TicketLinks
+from board.handlers.deadline_calendars import DeadlineCalendars
 from board.handlers.machine_queries import MachineContext
 from board.handlers.records import Handlers
 from board.handlers.reports import ReportSlots
@@ -114,7 +115,7 @@ def build(
         [
             *_page_routers(runtime, settings, directory, upstream, links, live_pages),
             reports.router(reports_upstream.get, runtime.clock, settings.zone, ReportSlots()),
-            machine.router(MachineContext(runtime.reader, live_pages.tickets.load, runtime.clock, directory, links)),
+            machine.router(_machine_context(runtime, directory, links, live_pages.tickets)),
             webhook_deliveries.router(runtime.reader, runtime.side_writer, webhooks.sender.wake),
         ],
         notes={"directory": directory.note, "webhooks": webhooks.file.note},
@@ -189,6 +190,13 @@ def _page_routers(
         ticket_page.router(TicketPages(runtime.reader, upstream), clock, zone, directory.current, links),
         on_call_page.router(directory, clock, zone),
     ]
+
+
+def _machine_context(
+    runtime: Runtime, directory: DirectoryFile, links: TicketLinks, tickets: OpenTickets
+) -> MachineContext:
+    calendars = DeadlineCalendars(tickets.load, lambda: tickets.version, runtime.clock, links)
+    return MachineContext(runtime.reader, tickets.load, runtime.clock, directory, links, calendars)
 
 
 def _build_upstream(settings: Settings, transports: Mapping[str, httpx.AsyncBaseTransport] | None) -> Upstream:

@@ -22,7 +22,7 @@ from board.api.ticket_schemas import TicketOverviewResponse
 from board.domain.at_risk import WITHIN_PATTERN, AtRiskPosition, ComingDeadline, parse_within
 from board.domain.board_filter import BoardFilter
 from board.errors import TicketNotOnBoardError
-from board.handlers.machine_queries import MachineContext, at_risk_page, deadline_calendar, ticket_overview
+from board.handlers.machine_queries import MachineContext, at_risk_page, ticket_overview
 
 _NOT_FOUND: Final = "No ticket with this id has arrived yet."
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -128,7 +128,7 @@ def router(context: MachineContext) -> APIRouter:
         no longer used.
         """
         wanted = BoardFilter(caller.tenant, customer=customer, severity=severity)
-        calendar = await deadline_calendar(context, wanted, within=within or timedelta(hours=24))
+        calendar = await context.calendars.load(wanted, within=within or timedelta(hours=24))
         headers = {"ETag": f'"{sha256(calendar).hexdigest()[:32]}"', **_CALENDAR_HEADERS}
         if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
             return Response(status_code=304, headers=headers)

@@ -1,9 +1,8 @@
 """Queries for machines: deadlines ahead, their calendar, and one ticket by the id in its tool."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.events import DeliveryEvent
@@ -13,13 +12,10 @@ from tocsin.sources.directory_file import DirectoryFile
 from board.domain.at_risk import AtRiskPosition, ComingDeadline, at_risk
 from board.domain.board_filter import BoardFilter
 from board.domain.board_ticket import BoardTicket
-from board.domain.deadline_calendar import deadlines_within, export_deadlines
 from board.domain.ticket_links import TicketLinks
+from board.handlers.deadline_calendars import DeadlineCalendars, OpenTicketsOf
 from board.store.history import load_deliveries
 from board.store.tickets import load_by_external
-
-OpenTicketsOf = Callable[[str], Awaitable[Mapping[UUID, BoardTicket]]]
-"""The open tickets of a tenant by id, up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +27,7 @@ class MachineContext:
     clock: TimeSource
     directory: DirectoryFile
     links: TicketLinks
+    calendars: DeadlineCalendars
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +60,6 @@ async def at_risk_page(
     if after is not None:
         found = [deadline for deadline in found if deadline.position > after.position]
     return AtRiskPage(as_of, found[:limit], has_more=len(found) > limit)
-
-
-async def deadline_calendar(context: MachineContext, wanted: BoardFilter, *, within: timedelta) -> bytes:
-    """The iCalendar of the deadlines from now to `within` later."""
-    found = deadlines_within(await _load_open(context, wanted), context.clock.now(), within)
-    return export_deadlines(found, context.links)
 
 
 async def ticket_overview(context: MachineContext, *, tenant: str, source: str, external_id: str) -> TicketOverview:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from board.store import records
+from board.store.rebuilds import add_rebuild
 from board.store.tables import OFFSETS
 from board.store.webhook_floors import keep_offsets
 
@@ -19,3 +20,4 @@ async def rebuild(connection: AsyncConnection, beginnings: Mapping[str, Mapping[
     for topic, offsets in sorted(beginnings.items()):
         await OFFSETS.rewind(connection, topic, offsets)
     await records.remove_all(connection)
+    await add_rebuild(connection)

@@ -19,6 +19,7 @@ from board.domain.ticket_links import TicketLinks
 from board.domain.webhooks.config import WebhookEndpoint
 from board.domain.webhooks.delivery import GIVE_UP, OutgoingState
 from board.domain.webhooks.occurrence import (
+    FOLLOW_UPS,
     AcknowledgedTicket,
     WebhookOccurrence,
     acknowledged_facts,
@@ -29,14 +30,16 @@ from board.domain.webhooks.rendering import render_body, render_standard
 from board.errors import WebhookTemplateError
 from board.sources.webhooks_file import LoadedWebhooks, WebhooksFile
 from board.store.tables import TICKETS
-from board.store.webhook_deliveries import add_webhooks
+from board.store.webhook_deliveries import add_webhooks, load_notified
 from board.store.webhook_endpoints import EndpointKey, add_endpoints, load_since
 from board.store.webhook_floors import load_floors
 
 log = structlog.get_logger(__name__)
 
 MAX_AGE: Final = timedelta(days=1)
-"""An event that occurred longer ago, in business time, makes no webhook."""
+"""An event that occurred longer ago, in business time, makes no webhook, unless it ends or takes back what the endpoint
+got about the ticket.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,33 @@ class WebhookQueue:
             # They get the events that occur from now on.
             await add_endpoints(connection, new, self.clock.now())
             since |= dict.fromkeys(new, self.clock.now())
-        now = await clock_timestamp(connection)
-        rows = [
-            self._row(loaded, endpoint, occurrence, now)
+        wanted = [
+            (endpoint, occurrence)
             for endpoint, occurrence in wanted
             if occurrence.at >= since[endpoint.tenant, endpoint.id]
         ]
+        now = await clock_timestamp(connection)
+        rows = [
+            self._row(loaded, endpoint, occurrence, now)
+            for endpoint, occurrence in await self._without_old(connection, wanted)
+        ]
         if await add_webhooks(connection, rows):
             on_commit(connection, self.wake)
+
+    async def _without_old(
+        self, connection: AsyncConnection, wanted: Sequence[tuple[WebhookEndpoint, WebhookOccurrence]]
+    ) -> Sequence[tuple[WebhookEndpoint, WebhookOccurrence]]:
+        """Without old events about tickets of which the endpoint got nothing."""
+        oldest = self.clock.now() - MAX_AGE
+        old = {occurrence.ticket.ticket_id for _, occurrence in wanted if occurrence.at < oldest}
+        notified = set(await load_notified(connection, old)) if old else set()
+        kept = []
+        for endpoint, occurrence in wanted:
+            about = (endpoint.tenant, endpoint.id, occurrence.ticket.ticket_id)
+            if occurrence.at >= oldest or about in notified:
+                kept.append((endpoint, occurrence))
+                notified.add(about)
+        return kept
 
     async def _occurrences(
         self, connection: AsyncConnection, received: Sequence[Received]
@@ -95,7 +117,11 @@ class WebhookQueue:
             for ticket_id, fact in _acknowledged(each):
                 if (known := tickets.get(ticket_id)) is not None:
                     found.append((each, acknowledgement_of(fact, known)))
-        recent = [(each, occurrence) for each, occurrence in found if occurrence.at >= oldest]
+        recent = [
+            (each, occurrence)
+            for each, occurrence in found
+            if occurrence.at >= oldest or occurrence.event in FOLLOW_UPS
+        ]
         if not recent:
             return []
         floors = await load_floors(connection, {each.topic for each, _ in recent})

@@ -160,7 +160,8 @@ WEBHOOK_ENDPOINTS = Table(
     Column("failures", Integer, nullable=False, server_default=text("0"), comment="in a row"),
     Column("failing_since", DateTime(timezone=True), comment="real time, as below"),
     Column("paused_until", DateTime(timezone=True)),
-    Column("gone_url", Text, comment="a digest of the URL that responded 410: nothing is sent there"),
+    Column("is_gone", Boolean, nullable=False, server_default=text("false"), comment="responded 410"),
+    Column("url", Text, comment="a digest of the URL that the columns before are about"),
     comment="Every endpoint that webhooks.yaml ever had, and how it stands",
 )
 WEBHOOK_FLOORS = Table(
@@ -170,6 +171,14 @@ WEBHOOK_FLOORS = Table(
     Column("partition", Integer, primary_key=True, autoincrement=False),
     Column("next_offset", BigInteger, nullable=False),
     comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
+)
+
+REBUILDS = Table(
+    "rebuilds",
+    metadata,
+    Column("version", BigInteger, primary_key=True, autoincrement=False, comment="tickets have higher ones"),
+    Column("rebuilt_at", DateTime(timezone=True), nullable=False, server_default=text("now()"), comment="real time"),
+    comment="Each `rebuild`: what was read at a lower version may be of tickets that no longer exist",
 )
 
 REPORT_MONTHS = Table(

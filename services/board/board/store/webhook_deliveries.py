@@ -1,6 +1,6 @@
 """The outgoing webhooks: queue, claim, finish, list, redeliver. Nothing here commits."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from tocsin.runtime.database.bulk import insert, insert_new
+from tocsin.runtime.database.bulk import among, insert, insert_new
 
 from board.domain.webhooks.delivery import GIVE_UP, AttemptOutcome, OutgoingState, OutgoingWebhook
 from board.store.tables import WEBHOOK_ATTEMPTS, WEBHOOKS
@@ -75,6 +75,12 @@ async def add_webhooks(connection: AsyncConnection, rows: Sequence[Mapping[str, 
     A row has the columns of `OutgoingWebhook` without the ones that attempts write.
     """
     return len(await insert_new(connection, WEBHOOKS, rows)) if rows else 0
+
+
+async def load_notified(connection: AsyncConnection, ticket_ids: Collection[UUID]) -> set[tuple[str, str, UUID]]:
+    """The tenant, endpoint and ticket of every webhook about these tickets that is still kept."""
+    query = select(_C.tenant, _C.endpoint, _C.ticket_id).where(among(_C.ticket_id, ticket_ids)).distinct()
+    return {(row.tenant, row.endpoint, row.ticket_id) for row in await connection.execute(query)}
 
 
 async def claim_ready(

@@ -44,7 +44,7 @@ async def lock_health(connection: AsyncConnection, key: EndpointKey) -> Endpoint
 
 async def save_health(connection: AsyncConnection, key: EndpointKey, health: EndpointHealth) -> None:
     """Store the health of the endpoint."""
-    values = {name: getattr(health, name) for name in ("failures", "failing_since", "paused_until", "gone_url")}
+    values = {name: getattr(health, name) for name in EndpointHealth.__dataclass_fields__}
     query = update(WEBHOOK_ENDPOINTS).where(_C.tenant == key[0], _C.endpoint == key[1])
     await connection.execute(query.values(values))
 
@@ -52,7 +52,7 @@ async def save_health(connection: AsyncConnection, key: EndpointKey, health: End
 async def reopen_endpoint(connection: AsyncConnection, key: EndpointKey) -> None:
     """Send to the endpoint again at once, also if its URL responded 410."""
     query = update(WEBHOOK_ENDPOINTS).where(_C.tenant == key[0], _C.endpoint == key[1])
-    await connection.execute(query.values(gone_url=None, paused_until=None))
+    await connection.execute(query.values(is_gone=False, paused_until=None))
 
 
 def _health(row: Row[tuple[object, ...]]) -> EndpointHealth:
@@ -60,5 +60,6 @@ def _health(row: Row[tuple[object, ...]]) -> EndpointHealth:
         failures=row.failures,
         failing_since=row.failing_since,
         paused_until=row.paused_until,
-        gone_url=row.gone_url,
+        is_gone=row.is_gone,
+        url=row.url,
     )

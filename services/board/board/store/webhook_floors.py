@@ -16,7 +16,10 @@ _READ: Final = OFFSETS.table
 async def keep_offsets(connection: AsyncConnection) -> None:
     """Store the current offsets as floors. Call it before they are reset, in the same transaction."""
     columns = ("topic", "partition", "next_offset")
-    new = insert(WEBHOOK_FLOORS).from_select(columns, select(*(_READ.c[name] for name in columns)).with_for_update())
+    present = select(*(_READ.c[name] for name in columns))
+    # In the order in which everybody locks them: a consistent order avoids deadlock.
+    locked = present.order_by(_READ.c.topic, _READ.c.partition).with_for_update()
+    new = insert(WEBHOOK_FLOORS).from_select(columns, locked)
     highest = func.greatest(new.excluded.next_offset, WEBHOOK_FLOORS.c.next_offset)
     await connection.execute(
         new.on_conflict_do_update(

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 MOST_WATCHERS: Final = 500
 """Watchers of one process. Each has a connection; HTTP requests need some too."""
-MOST_OF_ONE: Final = 50
+MOST_OF_ONE: Final = 250
 """Watchers with the same key or person, so that one cannot take all places."""
 POLL_SECONDS: Final = 1.0
 """Real seconds between two reads of the changes of other replicas, while somebody watches."""
@@ -56,6 +56,11 @@ class Watcher:
         """These tickets have changed, or are due to be sent again."""
         if self.pending is not None:
             self.pending.update(dict.fromkeys(ticket_ids))
+        self.woken.set()
+
+    def reload(self) -> None:
+        """The client must load the page again."""
+        self.pending = None
         self.woken.set()
 
     def close(self) -> None:
@@ -94,6 +99,7 @@ class LiveUpdates:
         self._times: dict[str, _TenantTimes] = {}
         self._wake = asyncio.Event()
         self._version, self._at = 0, clock.now()
+        self._rebuild_version: int | None = None
         self._groups: dict[UUID, tuple[int, TicketGroup]] = {}
         """The group of each ticket with its version; removed when time changes it."""
         self._frames: dict[UUID, tuple[str, bytes]] = {}
@@ -132,6 +138,8 @@ class LiveUpdates:
     def _dispatch(self) -> None:
         """Hand to the watchers what has changed since the last time, by facts and by time."""
         self._version, self._at = self._tickets.version, self._clock.now()
+        if self._tickets.rebuild_version != self._rebuild_version:
+            self._begin_anew()
         now = self._at
         by_tenant: dict[str, dict[UUID, None]] = {}
         for ticket in self._tickets.take_changes():
@@ -159,6 +167,16 @@ class LiveUpdates:
         for watcher in self._watchers:
             if ticket_ids := by_tenant.get(watcher.wanted.tenant):
                 watcher.add(ticket_ids)
+
+    def _begin_anew(self) -> None:
+        """The read model was emptied: what clients show may no longer exist. At the first call they show nothing."""
+        self._times.clear()
+        self._groups.clear()
+        self._frames.clear()
+        if self._rebuild_version is not None:
+            for watcher in self._watchers:
+                watcher.reload()
+        self._rebuild_version = self._tickets.rebuild_version
 
     def is_full(self, viewer: Viewer) -> bool:
         """Whether this process accepts no further watcher of the viewer."""
@@ -188,7 +206,7 @@ class LiveUpdates:
             for ticket in known.values():
                 self._plan_next(times, ticket.ticket_id, ticket, self._at)
         if missed is None:
-            watcher.pending = None
+            watcher.reload()
         else:
             watcher.add([*missed, *self._moved_since(times, known.values(), after.at)])
         return watcher

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from board.domain.board_filter import BoardFilter
 from board.domain.board_ticket import BoardTicket
+from board.store.rebuilds import load_rebuild_version
 from board.store.tickets import load_changed, load_open, load_version
 
 FORGET_SECONDS: Final = 60.0
@@ -33,6 +34,9 @@ class TicketSource(Protocol):
     async def version(self) -> int:
         """The highest version up to which every change is visible; 0 if there is none."""
 
+    async def rebuild_version(self) -> int:
+        """The version at which the read model was last emptied; 0: never."""
+
     async def open_tickets(self, tenant: str) -> Sequence[BoardTicket]:
         """The tenant's open tickets."""
 
@@ -50,6 +54,10 @@ class DatabaseTickets:
         async with self.reader.connect() as connection:
             return await load_version(connection)
 
+    async def rebuild_version(self) -> int:
+        async with self.reader.connect() as connection:
+            return await load_rebuild_version(connection)
+
     async def open_tickets(self, tenant: str) -> Sequence[BoardTicket]:
         async with self.reader.connect() as connection:
             return await load_open(connection, BoardFilter(tenant))
@@ -60,7 +68,9 @@ class DatabaseTickets:
 
 
 class OpenTickets:
-    """One per process. `version` is the version up to which all changes have been applied."""
+    """One per process. `version` is the version up to which all changes have been applied, `rebuild_version` the one at
+    which the read model was last emptied: clients that have read less load again.
+    """
 
     def __init__(self, source: TicketSource) -> None:
         self._source = source
@@ -72,6 +82,7 @@ class OpenTickets:
         self._read_at = -math.inf
         self._used_at = -math.inf
         self.version = 0
+        self.rebuild_version = 0
 
     async def load(self, tenant: str) -> Mapping[UUID, BoardTicket]:
         """The tenant's open tickets by id, up to date."""
@@ -95,7 +106,10 @@ class OpenTickets:
                 await self._forget()
             self._used_at = now
             if now - self._read_at >= every:
-                until = await self._source.version()  # under load, changes without an end come later
+                # Under load, changes without an end come later. Read before the check: it cannot be of a later rebuild.
+                until = await self._source.version()
+                if await self._source.rebuild_version() != self.rebuild_version:
+                    await self._forget()
                 while self.version < until:
                     changed = await self._source.changed(self.version)
                     for ticket in changed:
@@ -112,6 +126,8 @@ class OpenTickets:
     async def changed_since(self, version: int, tenant: str) -> set[UUID] | None:
         """The tenant's tickets that have changed after the version, or None if there are too many to tell."""
         async with self._lock:
+            if version < self.rebuild_version:
+                return None
             if version < self._log_start:
                 if self._log_start - version > min(MOST_MISSED, MOST_CHANGES - len(self._log)):
                     return None
@@ -127,7 +143,10 @@ class OpenTickets:
     async def _forget(self) -> None:
         self._tenants.clear()
         self._log.clear()
-        self.version = self._log_start = await self._source.version()
+        self._changes.clear()
+        rebuild_version = await self._source.rebuild_version()
+        self.version = self._log_start = max(await self._source.version(), rebuild_version)
+        self.rebuild_version = rebuild_version
 
     def _apply(self, ticket: BoardTicket) -> None:
         self.version = max(self.version, ticket.version)

@@ -80,12 +80,12 @@ class ReportMailer:
 
     async def _mail_months(self, directory: Directory, settled: Collection[ReportMonth], now: datetime) -> None:
         """Publish the reports that are due. Without readers, no other service is called. Raises UpstreamError."""
-        if not settled:
-            await self._settle(directory.tenant, last_due_month(now, self._zone), now)
-            return
         source = ReportSource(self._get, directory.tenant, None)
         if directory.reports:
             self._zone = load_zone((await source.terms(now)).zone)
+        if not settled:
+            await self._settle(directory.tenant, last_due_month(now, self._zone), now)
+            return
         for month in due_months(settled, last_due_month(now, self._zone)):
             if not directory.reports or await self._is_complete(source, month):
                 await self._mail_month(directory, month, now)

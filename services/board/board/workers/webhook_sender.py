@@ -157,7 +157,8 @@ class WebhookSender:
 
 def _slots(endpoint: WebhookEndpoint, health: EndpointHealth, now: datetime) -> int:
     """How many attempts the endpoint may have at the same time."""
-    if health.gone_url is not None and health.gone_url == _url_digest(endpoint):
+    health = health.at_url(_url_digest(endpoint))
+    if health.is_gone:
         return 0
     if health.paused_until is not None and health.paused_until > now:
         return 0

@@ -170,7 +170,8 @@ def _create_webhook_tables() -> None:
         sa.Column("failures", sa.Integer, nullable=False, server_default=sa.text("0"), comment="in a row"),
         sa.Column("failing_since", INSTANT, comment="real time, as below"),
         sa.Column("paused_until", INSTANT),
-        sa.Column("gone_url", sa.Text, comment="a digest of the URL that responded 410: nothing is sent there"),
+        sa.Column("is_gone", sa.Boolean, nullable=False, server_default=sa.text("false"), comment="responded 410"),
+        sa.Column("url", sa.Text, comment="a digest of the URL that the columns before are about"),
         comment="Every endpoint that webhooks.yaml ever had, and how it stands",
     )
     op.create_table(
@@ -179,6 +180,12 @@ def _create_webhook_tables() -> None:
         sa.Column("partition", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("next_offset", sa.BigInteger, nullable=False),
         comment="What was read before the last `rebuild`: records below these offsets make no webhooks",
+    )
+    op.create_table(
+        "rebuilds",
+        sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False, comment="tickets have higher ones"),
+        sa.Column("rebuilt_at", INSTANT, nullable=False, server_default=sa.text("now()"), comment="real time"),
+        comment="Each `rebuild`: what was read at a lower version may be of tickets that no longer exist",
     )
     _create_report_mail()
 

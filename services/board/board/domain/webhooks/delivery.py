@@ -83,16 +83,23 @@ class AttemptOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointHealth:
-    """The health of an endpoint. `gone_url` is a digest of the URL that responded 410; real time."""
+    """The health of an endpoint. `is_gone`: its URL responded 410. `url` is a digest of the URL that all of this is
+    about; real time.
+    """
 
     failures: int = 0
     failing_since: datetime | None = None
     paused_until: datetime | None = None
-    gone_url: str | None = None
+    is_gone: bool = False
+    url: str | None = None
+
+    def at_url(self, url_digest: str) -> "EndpointHealth":
+        """How the endpoint stands at a URL: what another one did says nothing about it."""
+        return self if self.url == url_digest else EndpointHealth()
 
     @property
     def is_failing(self) -> bool:
-        return self.failures >= FAILING_AFTER or self.gone_url is not None
+        return self.failures >= FAILING_AFTER or self.is_gone
 
 
 def after_attempt(webhook: OutgoingWebhook, outcome: AttemptOutcome, now: datetime, jitter: float) -> OutgoingWebhook:
@@ -117,6 +124,7 @@ def endpoint_after_attempt(
     """The health of the endpoint after an attempt at the URL with that digest."""
     if outcome.is_delivered:
         return EndpointHealth()
+    health = health.at_url(url_digest)
     failures = health.failures + 1
     paused_until = None
     if outcome.concerns_endpoint:
@@ -126,5 +134,6 @@ def endpoint_after_attempt(
         failures=failures,
         failing_since=health.failing_since or now,
         paused_until=paused_until,
-        gone_url=url_digest if outcome.is_gone else health.gone_url,
+        is_gone=outcome.is_gone or health.is_gone,
+        url=url_digest,
     )

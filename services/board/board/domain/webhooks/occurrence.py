@@ -31,6 +31,9 @@ from tocsin.events import (
 WebhookEvent = Literal["warned", "breached", "tier", "acknowledged", "exhausted", "ended", "voided"]
 WEBHOOK_EVENTS: Final[tuple[WebhookEvent, ...]] = get_args(WebhookEvent)
 
+FOLLOW_UPS: Final[frozenset[WebhookEvent]] = frozenset({"ended", "voided"})
+"""Events that end or take back what a receiver has got. Late evidence dates them back."""
+
 
 @dataclass(frozen=True, slots=True)
 class VoidedEvent:
