@@ -276,3 +276,13 @@ async def test_without_a_database_the_page_says_so(tmp_path: Path) -> None:
         response = await browser.get("/", headers={"Authorization": f"Bearer {world.key}"})
     assert (response.status_code, response.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "database does not respond" in response.text
+
+
+async def test_a_tenant_without_a_key_sees_why_on_the_page_and_live(world: World) -> None:
+    reason = "This board has no key for the tenant default: set TOCSIN_UPSTREAM_KEYS."
+    await world.receive(opened("SR-1"))
+    async with world.browser() as browser:
+        await login(browser, world.key)
+        assert reason in (await browser.get("/")).text
+        async with watching(browser, await position(browser)) as stream:
+            assert reason in (await stream.until("heartbeat"))["stale"]
