@@ -327,7 +327,7 @@ async def test_2000_tickets_and_200_watchers(reader: Reader, scenario: Scenario,
 
 
 async def add_keys(reader: Reader, file: Path, count: int) -> list[str]:
-    """New keys that the board accepts: one person may watch on 50 pages at most."""
+    """New keys that the board accepts: the number of pages that one person may watch is limited."""
     keys = []
     for _ in range(count):
         text, entry = issue("default", (TICKETS_READ,))
