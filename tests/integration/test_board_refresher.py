@@ -270,7 +270,8 @@ async def send_all(world: BoardWorld, bootstrap: str) -> None:
 async def is_complete(world: BoardWorld, count: int) -> bool:
     async with world.engine("board").connect() as connection:
         c = TICKETS.c
-        query = select(func.count()).where(c.clocks.is_not(None), c.ladder.is_not(None), c.stale_at.is_(None))
+        known = c.opened, c.clocks.is_not(None), c.ladder.is_not(None), c.stale_at.is_(None)
+        query = select(func.count()).where(*known)
         return bool((await connection.execute(query)).scalar_one() == count)
 
 

@@ -6,6 +6,7 @@ The log is the real one if it lies in ../shared/data beside the repository, othe
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from board.domain.report_month import ReportMonth
 from support.report_log import import_history, read_generated_log
 from support.report_sql import computed_by_sql, create_clock_times, find_differences, reported_numbers
@@ -18,6 +19,7 @@ BESIDE_THE_REPOSITORY = [folder / "shared/data/helpdesk_log.csv" for folder in P
 NOW = datetime(2014, 6, 2, 15, tzinfo=UTC)
 
 
+@pytest.mark.long
 async def test_every_number_of_every_month_equals_a_second_computation(
     make_database: MakeDatabase, tmp_path: Path
 ) -> None:
