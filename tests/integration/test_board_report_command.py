@@ -102,11 +102,17 @@ async def test_the_command_writes_the_format_of_the_suffix_or_the_chosen_one(
 
 @pytest.mark.parametrize(
     ("arguments", "option"),
-    [(("--month", "2013-13"), "--month"), (("--month", "2013-02"), "--tenant"), ((), "--month")],
+    [
+        (("--month", "2013-13"), "--month"),
+        (("--month", "2013-02"), "--tenant"),
+        ((), "--month"),
+        (("--month", "2013-02", "--tenant", "a", "--out", "report.pdf"), ".pdf is not the suffix of a format"),
+    ],
 )
 def test_a_wrong_or_missing_option_is_named(
     monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], option: str
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # no sentence is wrapped
     monkeypatch.setenv("TOCSIN_UPSTREAM_KEYS", json.dumps(dict.fromkeys("ab", "tcs_00000000_unknown")))
     result = CliRunner().invoke(app, ["report", *arguments])
     assert (result.exit_code, option in result.stderr) == (2, True)

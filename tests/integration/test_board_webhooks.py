@@ -225,6 +225,29 @@ async def test_an_end_or_a_correction_is_sent_late_if_what_it_ends_was_sent(
     assert found == [("psa", event, make.ticket.ticket_id) for event in ("breached", "ended", "voided")]
 
 
+async def test_a_correction_goes_to_the_endpoints_that_got_what_it_corrects(
+    world: WebhookWorld, receiver: WebhookReceiver
+) -> None:
+    make = DeadlineEventFactory()
+    warned, breached, later = make.warned("resolution"), make.breached("resolution"), make.breached("answer")
+    before = endpoint(receiver)
+    await world.configure(before)
+    await world.arrive(warned, breached)
+    await world.configure(
+        before, endpoint(receiver, "added"), endpoint(receiver, "breaches", events=["breached", "voided"])
+    )
+    await world.arrive(later, make.voided(later), make.voided(warned), make.voided(breached))
+    assert Counter((row.endpoint, row.event) for row in await world.webhooks()) == {
+        ("psa", "warned"): 1,
+        ("psa", "breached"): 2,
+        ("psa", "voided"): 3,
+        ("added", "breached"): 1,
+        ("added", "voided"): 1,
+        ("breaches", "breached"): 1,
+        ("breaches", "voided"): 1,
+    }
+
+
 async def test_filters_and_tenants_select_the_events_of_an_endpoint(world: WebhookWorld) -> None:
     where = "https://hooks.example.com/x"
     await world.configure(

@@ -12,7 +12,7 @@ from board.api.board_rows import BoardRows
 from board.api.html import render, static_files
 from board.api.pages import Board
 from board.domain.board_filter import BoardFilter
-from board.domain.board_ticket import BoardClock, BoardTicket, ClockState, OpenState, Stretch
+from board.domain.board_ticket import BoardClock, BoardTicket, ClockState, Stretch, TicketPhase
 from board.domain.live_position import LivePosition
 from board.domain.ticket_row import ticket_row
 from board.domain.time_words import PageTime
@@ -145,7 +145,7 @@ async def test_a_change_keeps_the_focus_finds_its_place_and_is_announced() -> No
     served.updates.take(watcher)
     served.source.put(replace(first, clocks=(hours(45),)))
     served.source.put(replace(second, clocks=(hours(-2),)))
-    served.source.put(replace(fourth, state=OpenState.RESOLVED))
+    served.source.put(replace(fourth, state=TicketPhase.RESOLVED))
     await served.updates.update()
     changes = b"".join(served.updates.take(watcher))
     async with opened(served) as page:

@@ -13,8 +13,8 @@ from board.domain.board_ticket import (
     BoardTicket,
     ClockState,
     LastMail,
-    OpenState,
     Stretch,
+    TicketPhase,
     UpcomingTier,
 )
 from tocsin.events import Acknowledgement, ClockName, Contact, Customer, Ticket
@@ -100,7 +100,7 @@ def board_ticket(
     )
     values: dict[str, Any] = {
         "severity": 3,
-        "state": OpenState.OPEN,
+        "state": TicketPhase.OPEN,
         "assignee": "Ada Byron",
         "facts": 1,
         "historic": False,
@@ -201,7 +201,7 @@ def _made(number: int, count: int, now: datetime) -> BoardTicket:
         clocks = [board_clock("resolution", left=left, target=8 * HOUR, now=now, warn_at=now + left - 10 * MINUTE)]
     elif kind < 13:
         clocks = [board_clock("resolution", left=9 * HOUR, target=45 * HOUR, state=ClockState.PAUSED, now=now)]
-        fields["state"] = OpenState.PAUSED
+        fields["state"] = TicketPhase.PAUSED
     elif number % 3:
         clocks = clocks[1:]
     return board_ticket(

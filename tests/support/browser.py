@@ -96,9 +96,19 @@ class BoardPage:
 
 @asynccontextmanager
 async def board_page(
-    browser: Browser, url: str, key: str | None, *, width: int = DESKTOP, scheme: str = "light", scale: float = 1
+    browser: Browser,
+    url: str,
+    key: str | None,
+    *,
+    width: int = DESKTOP,
+    scheme: str = "light",
+    scale: float = 1,
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[BoardPage]:
-    """A blank page in a fresh session: signed in with `key`, or signed out. Fails at the end if there were faults."""
+    """A blank page in a fresh session: signed in with `key`, or signed out. Fails at the end if there were faults.
+
+    `headers` are added to every request, as a proxy adds them.
+    """
     context = await browser.new_context(
         viewport={"width": width, "height": HEIGHT},
         color_scheme="dark" if scheme == "dark" else "light",
@@ -107,6 +117,7 @@ async def board_page(
         has_touch=width <= PHONE,
         reduced_motion="reduce",
         locale="en-GB",
+        extra_http_headers=headers or {},
     )
     try:
         if key is not None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from board.domain.board_ticket import BoardTicket, OpenState
+from board.domain.board_ticket import BoardTicket, TicketPhase
 from board.domain.owner_responses import read_clocks, read_tiers
 from sla_timer.api.ticket_clocks import current_clocks_json
 from sla_timer.domain.evaluate import evaluate
@@ -40,7 +40,7 @@ def board_ticket(found: TicketTimeline, **fields: Any) -> BoardTicket:
     made = BoardTicket(
         ticket=found.record.ticket,
         severity=found.timeline.severity,
-        state=OpenState.OPEN,
+        state=TicketPhase.OPEN,
         assignee=None,
         facts=len(found.record.facts),
         historic=False,

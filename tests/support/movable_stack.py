@@ -14,6 +14,8 @@ from tocsin.runtime.process.clock import FileClock
 from tocsin_local.clock import RequestedClock
 from tocsin_local.layout import POLICY_FOLDER
 from tocsin_local.loopback import free_port_offset
+from tocsin_local.postgres import Postgres
+from tocsin_local.run import running_stack
 from tocsin_local.services import PIPELINE
 from tocsin_local.stack import Stack, StackOptions
 
@@ -79,10 +81,16 @@ class MovableStack:
 
 @contextlib.contextmanager
 def start_movable_stack(
-    folder: Path, *, durable: bool = False, services: Sequence[str] = PIPELINE, **settings: str
+    folder: Path,
+    *,
+    durable: bool = False,
+    services: Sequence[str] = PIPELINE,
+    ends_on_signals: bool = False,
+    **settings: str,
 ) -> Iterator[MovableStack]:
     """A stack with its state in `folder`, its clock standing at FIRST_MONDAY; stopped at the end. `settings` replace
-    those of its services. PostgreSQL keeps what it has committed when it is killed only if it is `durable`.
+    those of its services. PostgreSQL keeps what it has committed when it is killed only if it is `durable`. With
+    `ends_on_signals`, for a program outside pytest, Ctrl-C and TERM raise KeyboardInterrupt inside the block.
 
     Its policy allows any number of single mails, except for the customer `storm`: business hours pass in moments here,
     but mails are joined into digests by real time.
@@ -116,12 +124,12 @@ def start_movable_stack(
             **settings,
         },
     )
-    stack = Stack(options, log_line)
+    running = running_stack(options, log_line) if ends_on_signals else Stack(options, log_line).running()
     try:
-        with stack.running():
+        with running as stack:
             yield MovableStack(stack, clock_file, directory)
     finally:
-        stack.postgres.remove()
+        Postgres(options.state / "postgres", 0, log_line).remove()
 
 
 def next_ordinary_monday(now: datetime) -> datetime:

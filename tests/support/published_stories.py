@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid5
 
 import orjson
-from board.domain.board_ticket import BoardTicket, OpenState
+from board.domain.board_ticket import BoardTicket, TicketPhase
 from board.domain.clock_ledger import TicketLedger
 from board.domain.owner_responses import read_clocks, read_ladder, read_tiers
 from board.domain.ticket_story import StoryEvent, TicketStory
@@ -193,11 +193,11 @@ class PublishedStory:
         return read_ladder(orjson.loads(response.model_dump_json()))
 
 
-def _state(status: TicketStatus, facts: Iterable[Fact]) -> OpenState:
+def _state(status: TicketStatus, facts: Iterable[Fact]) -> TicketPhase:
     if status.closed:
         closing = [fact.type for fact in facts if fact.type in (FactType.RESOLVED, FactType.CANCELLED)]
-        return OpenState.CANCELLED if closing[-1] is FactType.CANCELLED else OpenState.RESOLVED
-    return OpenState.PAUSED if status.paused else OpenState.OPEN
+        return TicketPhase.CANCELLED if closing[-1] is FactType.CANCELLED else TicketPhase.RESOLVED
+    return TicketPhase.PAUSED if status.paused else TicketPhase.OPEN
 
 
 def failed(delivery: DeliveryEvent, reply: str, state: DeliveryState = "bounced") -> DeliveryEvent:

@@ -15,7 +15,7 @@ from board.domain.at_risk import (
     coming_deadlines,
     parse_within,
 )
-from board.domain.board_ticket import BoardLadder, BoardTicket, ClockState, OpenState, UpcomingTier
+from board.domain.board_ticket import BoardLadder, BoardTicket, ClockState, TicketPhase, UpcomingTier
 from sla_timer.domain.clock import ClockOutcome
 from sla_timer.domain.policy_history import PolicyHistory
 from support.evaluated_board_tickets import board_ticket, evaluated
@@ -104,7 +104,7 @@ def test_a_clock_that_is_not_running_is_left_out(state: ClockState) -> None:
 
 
 def test_a_closed_ticket_is_left_out() -> None:
-    assert list(coming_deadlines(replace(opened_at("06-08 14:00"), state=OpenState.RESOLVED), NOW)) == []
+    assert list(coming_deadlines(replace(opened_at("06-08 14:00"), state=TicketPhase.RESOLVED), NOW)) == []
 
 
 def test_the_time_left_of_an_old_response_is_that_of_a_new_one_in_every_story() -> None:

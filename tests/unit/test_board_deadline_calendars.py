@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from board.domain.board_filter import BoardFilter
-from board.domain.board_ticket import BoardTicket, OpenState
+from board.domain.board_ticket import BoardTicket, TicketPhase
 from board.domain.ticket_links import TicketLinks
 from board.handlers.deadline_calendars import DeadlineCalendars
 from board.workers.open_tickets import OpenTickets
@@ -50,6 +50,6 @@ async def test_a_calendar_is_exported_once_until_a_ticket_changes() -> None:
     assert await calendars.load(ALL, within=DAY) is before
     source.put(board_ticket("SR-3"))
     assert (await calendars.load(ALL, within=DAY)).count(b"BEGIN:VEVENT") == 2
-    source.put(board_ticket("SR-1", state=OpenState.RESOLVED))
+    source.put(board_ticket("SR-1", state=TicketPhase.RESOLVED))
     after = await calendars.load(ALL, within=DAY)
     assert str(first.ticket_id).encode() not in after

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from board.domain.board_filter import BoardFilter
 from board.domain.board_page import count_tickets
-from board.domain.board_ticket import BoardTicket, OpenState
+from board.domain.board_ticket import BoardTicket, TicketPhase
 from board.domain.live_position import LivePosition
 from board.domain.viewer import Viewer
 from board.errors import TooManyWatchersError
@@ -124,7 +124,7 @@ async def test_a_closed_ticket_is_gone_and_so_is_one_that_the_filter_no_longer_s
     watcher = await watch(board, "0.0", BoardFilter("default", severity=1))
     page = Received().apply(board.updates.take(watcher))
     assert len(page.rows) == 2
-    board.source.put(replace(first, state=OpenState.RESOLVED))
+    board.source.put(replace(first, state=TicketPhase.RESOLVED))
     board.source.put(replace(second, severity=2))
     await board.updates.update()
     page.apply(board.updates.take(watcher))
@@ -154,7 +154,7 @@ async def test_a_page_that_was_away_gets_what_it_has_missed(board: BoardPages) -
     )
     position = await position_of_page(board)
     board.set_clock(NOW + 2 * HOUR)
-    board.source.put(replace(second, state=OpenState.RESOLVED))
+    board.source.put(replace(second, state=TicketPhase.RESOLVED))
     fourth = board.source.put(board_ticket("SR-4"))
     for updates in (board.updates, other_process(board)):
         watcher = await updates.watch(ADA, ALL, LivePosition.parse(position))
@@ -245,7 +245,7 @@ async def test_after_any_changes_and_disconnections_the_page_has_what_a_new_page
             clocks = [board_clock(left=hours * HOUR + MINUTE, now=now[0])]
             source.put(board_ticket(f"SR-{number}", severity=1 + (number + hours) % 2, clocks=clocks))
         elif step == "close" and (found := source.find(f"SR-{number}")) is not None:
-            source.put(replace(found, state=OpenState.RESOLVED))
+            source.put(replace(found, state=TicketPhase.RESOLVED))
         elif step == "wait":
             now[0] += hours * HOUR
         elif step == "load a page":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from board.api.html import CONTENT_SECURITY_POLICY
-from board.domain.board_ticket import ClockState, LastMail, OpenState
+from board.domain.board_ticket import ClockState, LastMail, TicketPhase
 from support.board_pages import BoardPages, board_pages
 from support.board_tickets import HOUR, MINUTE, NOW, board_clock, board_ladder, board_ticket, made_board
 from tocsin.events import Acknowledgement, Customer
@@ -96,7 +96,7 @@ async def test_time_alone_moves_a_ticket_to_another_group(board: BoardPages) -> 
 async def test_filters_are_in_the_address(board: BoardPages, query: str, found: set[str]) -> None:
     board.source.put(board_ticket("SR-1", summary="VPN drops"))
     board.source.put(board_ticket("SR-2", customer=NORTHWIND, assignee="Grace Hopper"))
-    board.source.put(board_ticket("SR-3", severity=1, state=OpenState.PAUSED))
+    board.source.put(board_ticket("SR-3", severity=1, state=TicketPhase.PAUSED))
     assert {name for names in (await rows(board, query)).values() for name in names} == found
 
 
@@ -146,7 +146,7 @@ async def test_counts_are_those_of_the_filtered_tickets(board: BoardPages) -> No
 async def test_a_closed_ticket_leaves_the_board(board: BoardPages) -> None:
     ticket = board.source.put(board_ticket("SR-1"))
     assert await rows(board) == {"later": ["SR-1"]}
-    board.source.put(replace(ticket, state=OpenState.RESOLVED))
+    board.source.put(replace(ticket, state=TicketPhase.RESOLVED))
     await board.tickets.refresh()
     assert await rows(board) == {}
 

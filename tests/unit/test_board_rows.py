@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from board.domain.board_ticket import BoardClock, BoardTicket, ClockState, LastMail, OpenState, Stretch, TicketGroup
+from board.domain.board_ticket import BoardClock, BoardTicket, ClockState, LastMail, Stretch, TicketGroup, TicketPhase
 from board.domain.ticket_row import TicketRow, left_words, next_change, role_words, sort_key, ticket_row
 from board.domain.time_words import PageTime
 from hypothesis import example, given
@@ -41,7 +41,7 @@ def test_a_clock_is_overdue_from_the_first_instant_after_its_deadline() -> None:
 
 
 def test_a_paused_clock_shows_what_is_left_and_no_deadline() -> None:
-    (bar,) = row(board_ticket(clocks=[PAUSED], state=OpenState.PAUSED), NOW + timedelta(days=2)).clocks
+    (bar,) = row(board_ticket(clocks=[PAUSED], state=TicketPhase.PAUSED), NOW + timedelta(days=2)).clocks
     assert (bar.kind, bar.text, bar.due, bar.target) == ("paused", "paused, 3 h left", None, "8 business hours")
 
 

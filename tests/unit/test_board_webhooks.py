@@ -315,6 +315,12 @@ def test_the_commands_check_the_file_and_send_an_example(tmp_path: Path, monkeyp
             "chat  default  slack  tier: TOCSIN_WEBHOOK_CHAT with the URL is not set in this environment\n"
             "nowhere  default  standard  tier: ready",
         )
+        with monkeypatch.context() as changed:
+            changed.delenv("TOCSIN_WEBHOOK_NETWORKS")
+            code, printed = run("check")
+            refused = printed.splitlines()[-1].removeprefix("nowhere  default  standard  tier: ")
+            assert (code, "allow its network: TOCSIN_WEBHOOK_NETWORKS=127.0.0.1/32" in refused) == (0, True)
+            assert run("test", "nowhere") == (1, f"nowhere {refused}.")
         receiver.response = WebhookResponse(200, b"ok")
         assert run("test", "psa") == (0, "psa responded with status 200: ok")
         [webhook] = receiver.received

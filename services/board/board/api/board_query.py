@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import Depends, Query
 
 from board.domain.board_filter import BoardFilter
-from board.domain.board_ticket import OpenState
+from board.domain.board_ticket import TicketPhase
 
 _LENGTH = 200
 
@@ -28,7 +28,7 @@ class BoardQuery:
             tenant,
             customer=self.customer or None,
             severity=int(self.severity) if self.severity else None,
-            state=OpenState(self.state) if self.state else None,
+            state=TicketPhase(self.state) if self.state else None,
             assignee=self.assignee or None,
             text=self.text.strip() or None,
         )

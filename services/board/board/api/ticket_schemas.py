@@ -13,7 +13,7 @@ from tocsin.runtime.http.responses import ResponseModel
 
 from board.api.listed_ticket import TICKET_EXAMPLE, ListedTicketResponse, listed_fields
 from board.domain.at_risk import holder_name, title_of
-from board.domain.board_ticket import BoardClock, BoardLadder, ClockState, OpenState
+from board.domain.board_ticket import BoardClock, BoardLadder, ClockState, TicketPhase
 from board.domain.ticket_links import TicketLinks
 from board.handlers.machine_queries import TicketOverview
 
@@ -220,7 +220,7 @@ class TicketOverviewResponse(ListedTicketResponse):
     model_config = ConfigDict(json_schema_extra={"examples": [_OVERVIEW]})
 
     as_of: Instant
-    state: OpenState
+    state: TicketPhase
     opened_at: Instant
     dues: tuple[TicketDueResponse, ...]
     tier: int | None

@@ -41,10 +41,11 @@ def write_report(
     customer: Annotated[str | None, typer.Option(help="Only this customer, by its id. Default: all.")] = None,
     tenant: Annotated[str | None, typer.Option(help="The tenant. Not needed if TOCSIN_UPSTREAM_KEYS has one.")] = None,
     file_format: Annotated[
-        ReportFormat | None, typer.Option("--format", help="Default: by the suffix of the file, otherwise html.")
+        ReportFormat | None, typer.Option("--format", help="Default: by the suffix of the file; html without one.")
     ] = None,
 ) -> None:
     """Write the report of a month. Needs no Kafka and no database: only sla-timer and the escalator."""
+    file_format = file_format or _format_of(out)
     settings = load(UpstreamSettings)
     if tenant is None and len(settings.upstream_keys) > 1:
         raise typer.BadParameter(f"is one of {', '.join(sorted(settings.upstream_keys))}", param_hint="--tenant")
@@ -54,7 +55,7 @@ def write_report(
         _fail(f"There are no numbers of the customer {customer!r} in any month. Check the id.")
     except UpstreamError as error:
         _fail(f"{error}.")
-    content = _content(report, file_format or _format_of(out))
+    content = _content(report, file_format)
     if out == "-":
         sys.stdout.buffer.write(content)
         return
@@ -76,8 +77,15 @@ async def _build(settings: UpstreamSettings, tenant: str, month: ReportMonth, cu
 
 
 def _format_of(out: str) -> ReportFormat:
-    suffix = Path(out).suffix.removeprefix(".").lower()
-    return ReportFormat(suffix) if suffix in list(ReportFormat) else ReportFormat.HTML
+    """The format of the suffix; html without one. Raises BadParameter for another suffix."""
+    suffix = Path(out).suffix
+    try:
+        return ReportFormat(suffix.removeprefix(".").lower()) if suffix else ReportFormat.HTML
+    except ValueError:
+        known = ", ".join(f".{each}" for each in ReportFormat)
+        raise typer.BadParameter(
+            f"{suffix} is not the suffix of a format; use one of {known}, or choose with --format", param_hint="--out"
+        ) from None
 
 
 def _content(report: Report, file_format: ReportFormat) -> bytes:

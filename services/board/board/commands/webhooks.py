@@ -5,6 +5,7 @@ Without variables, the commands work on the stack of `make run`.
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -31,11 +32,16 @@ FileOption = Annotated[Path | None, typer.Option("--webhooks", help="webhooks.ya
 
 @app.command()
 def check(file: FileOption = None) -> None:
-    """Check webhooks.yaml: print each mistake on a line, or the endpoints and what their secrets lack."""
-    for endpoint in _load(file, _settings()).webhooks.endpoints:
+    """Check webhooks.yaml: print each mistake on a line, or the endpoints and what prevents webhooks to them.
+
+    Nothing is sent, but the names of the endpoints are resolved.
+    """
+    settings = _settings()
+    endpoints = _load(file, settings).webhooks.endpoints
+    for endpoint, state in zip(endpoints, asyncio.run(_states(settings, endpoints)), strict=True):
         events = ", ".join(endpoint.events)
         written = endpoint.template or endpoint.format
-        typer.echo(f"{endpoint.id}  {endpoint.tenant}  {written}  {events}: {_state(endpoint)}")
+        typer.echo(f"{endpoint.id}  {endpoint.tenant}  {written}  {events}: {state}")
 
 
 @app.command()
@@ -97,14 +103,19 @@ def _load(file: Path | None, settings: WebhookSettings) -> LoadedWebhooks:
         _fail(f"{path} cannot be read: {error.reason}.")
 
 
-def _state(endpoint: WebhookEndpoint) -> str:
-    """Whether its URL and secrets exist in this environment, which need not be that of the service."""
+async def _states(settings: WebhookSettings, endpoints: Sequence[WebhookEndpoint]) -> Sequence[str]:
+    client = WebhookClient(settings.webhook_networks)
+    return await asyncio.gather(*(_state(client, endpoint) for endpoint in endpoints))
+
+
+async def _state(client: WebhookClient, endpoint: WebhookEndpoint) -> str:
+    """Whether it has its URL, secrets and an allowed address in this environment, which need not be the service's."""
     try:
-        read_url(endpoint)
+        url = read_url(endpoint)
         read_secrets(endpoint)
     except ValueError as error:
         return f"{error} in this environment"
-    return "ready"
+    return await client.check_address(url) or "ready"
 
 
 def _fail(message: str) -> NoReturn:

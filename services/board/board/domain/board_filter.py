@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from board.domain.board_ticket import BoardTicket, OpenState
+from board.domain.board_ticket import BoardTicket, TicketPhase
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class BoardFilter:
     tenant: str
     customer: str | None = None
     severity: int | None = None
-    state: OpenState | None = None
+    state: TicketPhase | None = None
     assignee: str | None = None
     text: str | None = None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from board.domain.board_ticket import BoardTicket, OpenState, TicketGroup
+from board.domain.board_ticket import BoardTicket, TicketGroup, TicketPhase
 
 GROUP_WORDS: Final[Mapping[TicketGroup, tuple[str, str]]] = {
     TicketGroup.BREACHED: ("Breached", "a deadline has passed"),
@@ -58,7 +58,7 @@ def count_tickets(tickets: Iterable[tuple[BoardTicket, TicketGroup]]) -> Counts:
     for found, group in tickets:
         severities[found.severity] += 1
         groups[group] += 1
-        paused += found.state is OpenState.PAUSED
+        paused += found.state is TicketPhase.PAUSED
     one, two, three, four = (severities[number] for number in (1, 2, 3, 4))
     return Counts(groups.total(), paused, (one, two, three, four), groups)
 

@@ -27,7 +27,7 @@ class ClockState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class OpenState(StrEnum):
+class TicketPhase(StrEnum):
     """The state of a ticket, from its facts alone."""
 
     OPEN = "open"
@@ -159,7 +159,7 @@ class BoardTicket:
 
     ticket: Ticket
     severity: Severity
-    state: OpenState
+    state: TicketPhase
     assignee: str | None
     """The name of the assignee now."""
     facts: int
@@ -181,7 +181,7 @@ class BoardTicket:
 
     @property
     def is_open(self) -> bool:
-        return self.state in (OpenState.OPEN, OpenState.PAUSED)
+        return self.state in (TicketPhase.OPEN, TicketPhase.PAUSED)
 
     @property
     def open_clocks(self) -> tuple[BoardClock, ...]:

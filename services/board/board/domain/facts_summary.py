@@ -7,9 +7,9 @@ from typing import Final
 from tocsin.events import Fact, FactType, Ticket
 from tocsin.lifecycle import StatusChange, TicketStatus, apply, in_order
 
-from board.domain.board_ticket import OpenState
+from board.domain.board_ticket import TicketPhase
 
-_CLOSED: Final = {FactType.RESOLVED: OpenState.RESOLVED, FactType.CANCELLED: OpenState.CANCELLED}
+_CLOSED: Final = {FactType.RESOLVED: TicketPhase.RESOLVED, FactType.CANCELLED: TicketPhase.CANCELLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +17,14 @@ class FactsSummary:
     """The result of a ticket's facts. `facts` is how many have arrived, `last_fact` the highest number among them."""
 
     severity: int
-    state: OpenState
+    state: TicketPhase
     assignee: str | None
     facts: int
     last_fact: int
 
     @property
     def is_open(self) -> bool:
-        return self.state in (OpenState.OPEN, OpenState.PAUSED)
+        return self.state in (TicketPhase.OPEN, TicketPhase.PAUSED)
 
 
 def summarise_facts(ticket: Ticket, facts: Sequence[Fact]) -> FactsSummary:
@@ -36,7 +36,7 @@ def summarise_facts(ticket: Ticket, facts: Sequence[Fact]) -> FactsSummary:
     opening = () if any(fact.number == 1 for fact in facts) else (_opening_of(ticket),)
     first, *later = in_order((*opening, *facts))
     status = TicketStatus(first.severity or ticket.initial_severity)
-    assignee, closed = ticket.assignee, OpenState.RESOLVED
+    assignee, closed = ticket.assignee, TicketPhase.RESOLVED
     for fact in later:
         after = apply(status, StatusChange.of(fact))
         if after is not None and fact.type in _CLOSED:
@@ -46,7 +46,7 @@ def summarise_facts(ticket: Ticket, facts: Sequence[Fact]) -> FactsSummary:
         status = after or status
     return FactsSummary(
         severity=status.severity,
-        state=closed if status.closed else OpenState.PAUSED if status.paused else OpenState.OPEN,
+        state=closed if status.closed else TicketPhase.PAUSED if status.paused else TicketPhase.OPEN,
         assignee=assignee.name if assignee else None,
         facts=len(facts),
         last_fact=max((fact.number for fact in facts), default=0),

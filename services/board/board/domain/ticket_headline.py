@@ -8,7 +8,7 @@ from typing import Final
 from tocsin.events import DeliveryEvent, FactType
 from tocsin.lifecycle import in_order
 
-from board.domain.board_ticket import BoardClock, BoardStep, ClockState, OpenState, TicketGroup, UpcomingTier
+from board.domain.board_ticket import BoardClock, BoardStep, ClockState, TicketGroup, TicketPhase, UpcomingTier
 from board.domain.ticket_story import TicketStory
 from board.domain.time_words import PageTime, Words, duration_words, hours_words
 
@@ -154,7 +154,7 @@ def _following(story: TicketStory, time: PageTime) -> Iterator[Words]:
     elif ladder.exhausted_at is not None:
         yield ("No tier is left to notify: nobody else will be mailed. Decide together who resolves it.",)
     elif ladder.next is None:
-        why = "while the ticket waits for its customer" if story.ticket.state is OpenState.PAUSED else "yet"
+        why = "while the ticket waits for its customer" if story.ticket.state is TicketPhase.PAUSED else "yet"
         yield (f"The next step of the escalation is not known {why}.",)
     else:
         yield _next_step(ladder.next, story, time, is_held=ladder.state == "held")

@@ -30,7 +30,7 @@ from board.domain.webhooks.rendering import render_body, render_standard
 from board.errors import WebhookTemplateError
 from board.sources.webhooks_file import LoadedWebhooks, WebhooksFile
 from board.store.tables import TICKETS
-from board.store.webhook_deliveries import add_webhooks, load_notified
+from board.store.webhook_deliveries import add_webhooks, load_known, load_notified
 from board.store.webhook_endpoints import EndpointKey, add_endpoints, load_since
 from board.store.webhook_floors import load_floors
 
@@ -83,10 +83,8 @@ class WebhookQueue:
             if occurrence.at >= since[endpoint.tenant, endpoint.id]
         ]
         now = await clock_timestamp(connection)
-        rows = [
-            self._row(loaded, endpoint, occurrence, now)
-            for endpoint, occurrence in await self._without_old(connection, wanted)
-        ]
+        kept = await self._without_old(connection, await _without_unknown_voids(connection, wanted))
+        rows = [self._row(loaded, endpoint, occurrence, now) for endpoint, occurrence in kept]
         if await add_webhooks(connection, rows):
             on_commit(connection, self.wake)
 
@@ -157,7 +155,30 @@ class WebhookQueue:
 
 def webhook_id(endpoint: WebhookEndpoint, occurrence: WebhookOccurrence) -> UUID:
     """The webhook-id: always the same for an event and an endpoint."""
-    return derived_id(occurrence.ticket.ticket_id, "webhook", endpoint=endpoint.id, event=occurrence.event_id)
+    return _id_of(endpoint, occurrence, occurrence.event_id)
+
+
+def _id_of(endpoint: WebhookEndpoint, about: WebhookOccurrence, event_id: UUID) -> UUID:
+    return derived_id(about.ticket.ticket_id, "webhook", endpoint=endpoint.id, event=event_id)
+
+
+async def _without_unknown_voids(
+    connection: AsyncConnection, wanted: Sequence[tuple[WebhookEndpoint, WebhookOccurrence]]
+) -> Sequence[tuple[WebhookEndpoint, WebhookOccurrence]]:
+    """Without the corrections of warnings and breaches of which the endpoint has no webhook.
+
+    Corrections of steps stay: the step comes from another topic, and may arrive after them.
+    """
+    voided = {
+        number: _id_of(endpoint, occurrence, occurrence.voids.event_id)
+        for number, (endpoint, occurrence) in enumerate(wanted)
+        if occurrence.voids is not None and occurrence.voids.event_id is not None
+    }
+    if not voided:
+        return wanted
+    known = await load_known(connection, set(voided.values()))
+    known |= {webhook_id(endpoint, occurrence) for endpoint, occurrence in wanted}
+    return [each for number, each in enumerate(wanted) if number not in voided or voided[number] in known]
 
 
 def _acknowledged(received: Received) -> Iterator[tuple[UUID, Fact]]:

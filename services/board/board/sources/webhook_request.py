@@ -15,6 +15,7 @@ from tocsin.runtime.errors import RequestFailedError
 from tocsin.runtime.http.checked_request import (
     AllowedAddresses,
     CheckedRequest,
+    check_host,
     describe_request_error,
     send_checked,
     trusted_authorities,
@@ -30,6 +31,7 @@ SECONDS: Final = 15.0
 """The longest time of an attempt, from the look-up of the name to the end of the response."""
 MAX_RESPONSE_BYTES: Final = 1000
 _BODY_SECONDS: Final = 3.0
+_NOT_A_URL: Final = "has an address that is not a URL; correct it"
 _HEADERS: Final = {
     "Content-Type": "application/json; charset=utf-8",
     "Accept-Encoding": "identity",
@@ -58,20 +60,36 @@ class WebhookClient:
         except RequestFailedError as error:
             return AttemptOutcome(problem=str(error))
         except httpx.InvalidURL:
-            return AttemptOutcome(problem="has an address that is not a URL; correct it")
+            return AttemptOutcome(problem=_NOT_A_URL)
         except (TimeoutError, httpx.TimeoutException):
             return AttemptOutcome(problem=f"does not respond within {self.seconds:g} seconds")
         except (httpx.HTTPError, OSError) as error:
             return AttemptOutcome(problem=describe_request_error(error))
 
+    async def check_address(self, url: str) -> str | None:
+        """Why nothing is sent to the address of this URL, in the words of `send`; None if it is allowed."""
+        try:
+            async with asyncio.timeout(self.seconds):
+                await check_host(httpx.URL(url), self._allowed)
+        except RequestFailedError as error:
+            return str(error)
+        except httpx.InvalidURL:
+            return _NOT_A_URL
+        except TimeoutError:
+            return f"has a name that is not resolved within {self.seconds:g} seconds"
+        return None
+
     async def _post(self, request: CheckedRequest) -> AttemptOutcome:
-        allowed = AllowedAddresses(self.networks, "TOCSIN_WEBHOOK_NETWORKS")
-        async with send_checked(request, allowed, self._tls, seconds=self.seconds) as response:
+        async with send_checked(request, self._allowed, self._tls, seconds=self.seconds) as response:
             return AttemptOutcome(
                 status=response.status_code,
                 response=await _read_beginning(response),
                 retry_after=_retry_after(response.headers.get("Retry-After")),
             )
+
+    @property
+    def _allowed(self) -> AllowedAddresses:
+        return AllowedAddresses(self.networks, "TOCSIN_WEBHOOK_NETWORKS")
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

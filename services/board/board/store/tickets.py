@@ -12,7 +12,7 @@ from tocsin.events import Ticket
 from tocsin.events import ticket_id as id_of
 
 from board.domain.board_filter import BoardFilter
-from board.domain.board_ticket import BoardTicket, LastMail, OpenState
+from board.domain.board_ticket import BoardTicket, LastMail, TicketPhase
 from board.domain.owner_responses import read_clocks, read_ladder, read_tiers
 from board.errors import TicketNotOnBoardError
 from board.store.tables import TICKETS
@@ -100,7 +100,7 @@ def _board_ticket(row: Row[Any]) -> BoardTicket:
     return BoardTicket(
         ticket=Ticket.model_validate_json(row.ticket),
         severity=row.severity,
-        state=OpenState(row.state),
+        state=TicketPhase(row.state),
         assignee=row.assignee,
         facts=row.facts,
         historic=row.historic,

@@ -83,6 +83,12 @@ async def load_notified(connection: AsyncConnection, ticket_ids: Collection[UUID
     return {(row.tenant, row.endpoint, row.ticket_id) for row in await connection.execute(query)}
 
 
+async def load_known(connection: AsyncConnection, delivery_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the ids whose webhook is still kept."""
+    query = select(_C.delivery_id).where(among(_C.delivery_id, delivery_ids))
+    return set(await connection.scalars(query))
+
+
 async def claim_ready(
     connection: AsyncConnection, slots: Mapping[EndpointKey, int], lease: timedelta
 ) -> list[OutgoingWebhook]:

@@ -69,6 +69,11 @@ def trusted_authorities() -> ssl.SSLContext:
         ) from None
 
 
+async def check_host(url: httpx.URL, allowed: AllowedAddresses) -> None:
+    """Check the addresses of the host as before a request, without a connection. Raises RequestFailedError."""
+    await _resolve(url, allowed, is_proxied=_proxy(url) is not None)
+
+
 @asynccontextmanager
 async def send_checked(
     request: CheckedRequest, allowed: AllowedAddresses, tls: ssl.SSLContext, *, seconds: float
@@ -78,8 +83,8 @@ async def send_checked(
     Each step may take `seconds`. Redirects are not followed. Raises RequestFailedError, and the errors of httpx and the
     operating system, which `describe_request_error` describes.
     """
-    url, proxies = request.url, getproxies()
-    proxy = None if proxy_bypass(url.host) else proxies.get(url.scheme) or proxies.get("all")
+    url = request.url
+    proxy = _proxy(url)
     addresses = await _resolve(url, allowed, is_proxied=proxy is not None)
     async with _client(tls, proxy, seconds) as client:
         # To the address itself, not to its name: another look-up could have another result.
@@ -89,6 +94,12 @@ async def send_checked(
             yield response
         finally:
             await response.aclose()
+
+
+def _proxy(url: httpx.URL) -> str | None:
+    """The proxy of the environment for this URL; None without one."""
+    proxies = getproxies()
+    return None if proxy_bypass(url.host) else proxies.get(url.scheme) or proxies.get("all")
 
 
 def _client(tls: ssl.SSLContext, proxy: str | None, seconds: float) -> httpx.AsyncClient:
