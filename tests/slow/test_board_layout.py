@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from board.domain.board_ticket import ClockState, OpenState
+from board.domain.board_ticket import ClockState, TicketPhase
 from playwright.async_api import Page, Route
 from support.board_pages import BoardPages, board_pages
 from support.board_tickets import HOUR, MINUTE, NOW, board_clock, board_ladder, board_ticket
@@ -76,7 +76,7 @@ async def test_each_clock_fills_one_line_inside_its_row(board: BoardPages, page:
         clocks = [board_clock("response", left=each, target=200 * HOUR), board_clock(left=each, target=200 * HOUR)]
         board.source.put(board_ticket(f"SR-{number}", clocks=clocks, ladder=board_ladder(at=NOW - HOUR)))
     paused = board_clock(left=99 * HOUR + 59 * MINUTE, target=200 * HOUR, state=ClockState.PAUSED)
-    board.source.put(board_ticket("SR-9", clocks=[paused], state=OpenState.PAUSED))
+    board.source.put(board_ticket("SR-9", clocks=[paused], state=TicketPhase.PAUSED))
     await page.set_viewport_size({"width": width, "height": HEIGHT})
     await page.goto("http://localhost/")
     texts = await page.eval_on_selector_all(".clock .left", "all => all.map(each => each.textContent)")
