@@ -33,7 +33,8 @@ from typer.testing import CliRunner
 async def test_the_migrations_create_the_declared_tables(
     service: str, metadata: MetaData, make_database: MakeDatabase
 ) -> None:
-    source = engine(make_database(service), "test")
+    # Alembic compares for a while between two statements, on a busy machine.
+    source = engine(make_database(service), "test", idle_seconds=300)
 
     def differences(connection: Connection) -> list[object]:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})

@@ -27,9 +27,13 @@ RECORDED: Final = Path(__file__).parents[1] / "recorded"
 
 @dataclass(frozen=True)
 class Reads:
-    """Shows the ticket to its own tenant. Another tenant's key gets 404, or a response without the ticket."""
+    """Shows the ticket to its own tenant. Another tenant's key gets 404, or a response without the ticket.
+
+    With a `body`, the ids in it may also be in the response.
+    """
 
     path: str
+    body: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,9 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
         "get /v1/compliance": Reads(
             "/v1/compliance?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&group_by=customer"
         ),
+        "post /v1/clocks": Reads("/v1/clocks", {"ticket_ids": ["{ticket_id}"]}),
+        "get /v1/outcomes": Reads("/v1/outcomes?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"),
+        "get /v1/terms": Shared(),
         "post /v1/simulate": Shared(),
     },
     "escalator": {
@@ -106,6 +113,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
         "get /v1/tickets/by-external/{source}/{external_id}/escalation": Reads(
             "/v1/tickets/by-external/connectwise/{external_id}/escalation"
         ),
+        "post /v1/ladders": Reads("/v1/ladders", {"items": [{"ticket_id": "{ticket_id}", "event_id": None}]}),
     },
     "notifier": {
         "get /v1/deliveries": Reads("/v1/deliveries?ticket_id={ticket_id}"),
@@ -177,14 +185,19 @@ async def check_access(
     other: httpx.AsyncClient,
 ) -> None:
     match access:
-        case Reads(path):
+        case Reads(path, body):
             url += path.format(**ids)
+            asked = json.dumps(body).replace("{ticket_id}", ids["ticket_id"])
+            request: dict[str, Any] = (
+                {"method": "GET"} if body is None else {"method": "POST", "json": json.loads(asked)}
+            )
+            unknown = {name: value for name, value in ids.items() if value not in asked}
             if operation not in EMPTY:
-                response = await own.get(url)
+                response = await own.request(url=url, **request)
                 assert shows_ticket(response.text, ids), f"{operation}: its own tenant gets {response.text[:300]}"
-            response = await other.get(url)
+            response = await other.request(url=url, **request)
             assert response.status_code in (200, 404), operation
-            assert not shows_ticket(response.text, ids), operation
+            assert not shows_ticket(response.text, unknown), operation
         case Changes(path, body, is_bounce):
             content: dict[str, Any] = {"content": bounce_of(ids["message_id"])} if is_bounce else {"json": body}
             response = await other.post(url + path.format(**ids), **content)
