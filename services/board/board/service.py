@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 import httpx
@@ -140,16 +141,16 @@ def _build_read_model(runtime: Runtime, upstream: Upstream, queue: WebhookQueue)
     listeners: list[OnChange] = []
     handlers, refresher = Handlers(queue), Refresher(runtime.side_writer, upstream, listeners)
 
-    async def after_commit(watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
-        if handlers.take_changes():
+    async def after_commit(topic: str, watermarks: Mapping[int, datetime | None]) -> Mapping[int, datetime | None]:
+        if handlers.take_changes(topic):
             refresher.wake()
             for act in listeners:
                 act()
         return dict.fromkeys(watermarks)  # nothing waits for a watermark
 
     consumers = [
-        runtime.consumer(topic, OFFSETS, on_batch, after_commit=after_commit, gather_seconds=gather_seconds)
-        for topic, on_batch, gather_seconds in (
+        runtime.consumer(topic, OFFSETS, on_batch, after_commit=partial(after_commit, topic), gather_seconds=gathered)
+        for topic, on_batch, gathered in (
             (TICKETS_TOPIC, handlers.on_tickets, _GATHER_SECONDS),
             (DEADLINES_TOPIC, handlers.on_deadlines, 0),
             (ESCALATIONS_TOPIC, handlers.on_escalations, 0),

@@ -27,6 +27,7 @@ from tocsin.events import (
 )
 from tocsin.runtime.database.bulk import Write, execute
 from tocsin.runtime.errors import PoisonMessageError
+from tocsin.runtime.kafka.client import DEADLINES_TOPIC, ESCALATIONS_TOPIC, NOTIFICATIONS_TOPIC, TICKETS_TOPIC
 from tocsin.runtime.kafka.records import Received
 
 from board.domain.delivery_state import last_mail, latest_event
@@ -49,11 +50,15 @@ class Handlers:
 
     def __init__(self, webhooks: WebhookQueue) -> None:
         self._webhooks = webhooks
-        self._has_changes = False
+        self._changed_by: set[str] = set()
 
-    def take_changes(self) -> bool:
-        """Whether a batch has changed a ticket since the last call: one without new records changes nothing."""
-        has_changes, self._has_changes = self._has_changes, False
+    def take_changes(self, topic: str) -> bool:
+        """Whether a batch of the topic has changed a ticket since the last call; one without new records does not.
+
+        By topic, because the batch of another consumer may not be committed yet.
+        """
+        has_changes = topic in self._changed_by
+        self._changed_by.discard(topic)
         return has_changes
 
     async def on_tickets(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -89,7 +94,7 @@ class Handlers:
                 changed.add(ticket_id)
         writes = await _summaries(connection, {ticket_id: tickets[ticket_id] for ticket_id in sorted(changed)})
         await execute(connection, writes)
-        await self._mark_stale(connection, changed)
+        await self._mark_stale(connection, changed, TICKETS_TOPIC)
         new_records = {id(record): record for key, record in records_of.items() if key in new}
         await self._webhooks.queue(connection, list(new_records.values()))
 
@@ -100,7 +105,7 @@ class Handlers:
             if not isinstance(received.event, DeadlineEvent):
                 raise _of_another_topic(received.event)
             events[received.event.event_id] = received.event
-        new_ids = await self._store_events(connection, list(events.values()))
+        new_ids = await self._store_events(connection, list(events.values()), DEADLINES_TOPIC)
         await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_escalations(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -111,7 +116,7 @@ class Handlers:
                 events[received.event.event_id] = received.event
             elif not isinstance(received.event, ReportReady):
                 raise _of_another_topic(received.event)
-        new_ids = await self._store_events(connection, list(events.values()))
+        new_ids = await self._store_events(connection, list(events.values()), ESCALATIONS_TOPIC)
         await self._queue_webhooks(connection, batch, new_ids)
 
     async def on_notifications(self, connection: AsyncConnection, batch: Sequence[Received]) -> None:
@@ -140,10 +145,10 @@ class Handlers:
         mails = {ticket_id: last_mail(deliveries) for ticket_id, deliveries in sorted(by_ticket.items())}
         await execute(connection, [*records.delivery_writes(changed), *records.last_mail_writes(mails)])
         await stale.mark_changed(connection, by_ticket)
-        self._has_changes = True
+        self._changed_by.add(NOTIFICATIONS_TOPIC)
 
     async def _store_events(
-        self, connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent]
+        self, connection: AsyncConnection, events: Sequence[DeadlineEvent] | Sequence[EscalationEvent], topic: str
     ) -> set[UUID]:
         """Store events, and mark their tickets. Until its opening arrives, a ticket is that of its latest event.
 
@@ -159,7 +164,7 @@ class Handlers:
         await execute(connection, await _summaries(connection, known))
         ladders = {event.ticket_id: event.event_id for event in new if isinstance(event, LadderEvent)}
         await execute(connection, records.ladder_event_writes(ladders))
-        await self._mark_stale(connection, {event.ticket_id for event in new})
+        await self._mark_stale(connection, {event.ticket_id for event in new}, topic)
         return new_ids
 
     async def _queue_webhooks(
@@ -168,9 +173,10 @@ class Handlers:
         new = {event_id(received.event): received for received in batch if event_id(received.event) in new_ids}
         await self._webhooks.queue(connection, list(new.values()))
 
-    async def _mark_stale(self, connection: AsyncConnection, ticket_ids: Collection[UUID]) -> None:
+    async def _mark_stale(self, connection: AsyncConnection, ticket_ids: Collection[UUID], topic: str) -> None:
         await stale.mark_stale(connection, ticket_ids)
-        self._has_changes = self._has_changes or bool(ticket_ids)
+        if ticket_ids:
+            self._changed_by.add(topic)
 
 
 async def _summaries(connection: AsyncConnection, tickets: Mapping[UUID, LockedRow]) -> list[Write]:

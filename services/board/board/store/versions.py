@@ -6,6 +6,7 @@ that will take versions first holds a shared lock, whose key is the version that
 lowest such key is complete. Nobody ever waits for these locks.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from sqlalchemy import text
@@ -40,5 +41,13 @@ async def load_complete_version(connection: AsyncConnection) -> int:
     """
     # In this order and in two statements: who took a version up to `last` had its lock by then.
     last: int = (await connection.execute(_READ_LAST)).scalar_one()
-    keys = (await connection.execute(_LOCKED)).scalars()
-    return min((last - (last - key) % _WRAP for key in keys), default=last)
+    return complete_version(last, (await connection.execute(_LOCKED)).scalars())
+
+
+def complete_version(last: int, keys: Iterable[int]) -> int:
+    """The highest complete version, from the last one that was taken and the keys of the locks that are held.
+
+    A key above `last` is that of a transaction which began after `last` was read: its versions are higher, too.
+    """
+    behind = ((last - key) % _WRAP for key in keys)
+    return last - max((each for each in behind if each < _WRAP // 2), default=0)
