@@ -12,6 +12,7 @@ import structlog
 from tocsin.directory import Directory
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.process.clock import TimeSource
+from tocsin.runtime.process.tasks import wait_any
 
 from board import metrics
 from board.domain.board_filter import BoardFilter
@@ -112,7 +113,7 @@ class LiveUpdates:
     async def run(self, stopping: asyncio.Event) -> None:
         """Send changes to the watchers until `stopping`."""
         while not stopping.is_set():
-            await _wait_any(POLL_SECONDS, stopping, self._wake)
+            await wait_any(POLL_SECONDS, stopping, self._wake)
             self._wake.clear()
             if not self._watchers:
                 self._times.clear()
@@ -125,7 +126,7 @@ class LiveUpdates:
                 if not is_transient(error):
                     raise
                 log.warning("live_update_failed", error=repr(error))
-            await _wait_any(PAUSE_SECONDS, stopping)
+            await wait_any(PAUSE_SECONDS, stopping)
         for watcher in self._watchers:
             watcher.close()
 
@@ -295,11 +296,3 @@ def _has_moved(ticket: BoardTicket, before: datetime, now: datetime) -> bool:
 def _event(name: str, data: dict[str, Any]) -> bytes:
     """A server-sent event. JSON has no line break, so its data are one line."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), orjson.dumps(data))
-
-
-async def _wait_any(seconds: float, *events: asyncio.Event) -> None:
-    """Return when one of the events is set, or after this many seconds."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for each in waiting:
-        each.cancel()

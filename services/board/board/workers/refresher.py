@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from tocsin.backoff import Backoff
 from tocsin.runtime.database.engine import is_transient
 from tocsin.runtime.metrics import Measurement
+from tocsin.runtime.process.tasks import wait_any
 
 from board import metrics
 from board.domain.owner_responses import is_same_evaluation
@@ -88,12 +89,12 @@ class Refresher:
                 claimed = 0
             if claimed:
                 spent = time.monotonic() - started
-                await _wait_any(min((_SHARE - 1) * spent, _LONGEST_REST_SECONDS), stopping)
+                await wait_any(min((_SHARE - 1) * spent, _LONGEST_REST_SECONDS), stopping)
                 continue
             retry = max(0.0, self._retry_at - time.monotonic())
-            await _wait_any(min(_POLL_SECONDS, retry), stopping, self._woken)
+            await wait_any(min(_POLL_SECONDS, retry), stopping, self._woken)
             if self._woken.is_set():
-                await _wait_any(SETTLE.total_seconds(), stopping)
+                await wait_any(SETTLE.total_seconds(), stopping)
 
     async def refresh(self) -> int:
         """One round: read the tickets that are due, up to the limit of a request. Returns how many were due.
@@ -208,11 +209,3 @@ def _json(value: object) -> str | None:
 
 async def _nothing() -> Mapping[UUID, JsonObject]:
     return {}
-
-
-async def _wait_any(seconds: float, *events: asyncio.Event) -> None:
-    """Return when one of the events is set, or after this many seconds."""
-    waiting = [asyncio.create_task(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for each in waiting:
-        each.cancel()

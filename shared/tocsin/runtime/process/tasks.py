@@ -1,4 +1,4 @@
-"""Ends tasks for certain."""
+"""Waits for events, and ends tasks for certain."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,3 +19,11 @@ async def cancel_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
             task.cancel()
         done, pending = await asyncio.wait(pending, timeout=_REPEAT_SECONDS)
         await asyncio.gather(*done, return_exceptions=True)
+
+
+async def wait_any(seconds: float, *events: asyncio.Event) -> None:
+    """Return when one of the events is set, or after this many seconds."""
+    waiting = [asyncio.create_task(event.wait()) for event in events]
+    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
