@@ -103,7 +103,7 @@ OPERATIONS: Final[Mapping[str, Mapping[str, Access]]] = {
             "/v1/compliance?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&group_by=customer"
         ),
         "post /v1/clocks": Reads("/v1/clocks", {"ticket_ids": ["{ticket_id}"]}),
-        "get /v1/outcomes": Reads("/v1/outcomes?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z"),
+        "get /v1/outcomes": Reads(f"/v1/outcomes?from=2020-01-01T00:00:00Z&to=2099-01-01T00:00:00Z&customer={SECRET}"),
         "get /v1/terms": Shared(),
         "post /v1/simulate": Shared(),
     },
