@@ -13,6 +13,7 @@ import pytest
 from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.long
 MINORS = range(11, 15)
 IMAGE = re.search(r"^FROM python:(3\.\d+)-slim$", (ROOT / "services/intake/Dockerfile").read_text(), re.M)
 """All Dockerfiles name the same Python: tests/slow/test_deploy_images.py."""

@@ -15,7 +15,8 @@ from sla_timer.domain.decided_clock import DecidedClock, OutcomeKey
 from sla_timer.domain.ledger import account
 from sla_timer.domain.timeline_json import JsonObject, clock_json
 
-CURSOR: Final = rf"^([0-9]{{1,16}})\.([0-9a-f-]{{36}})\.([0-9]{{1,9}})\.({'|'.join(get_args(ClockName))})$"
+_UUID: Final = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+CURSOR: Final = rf"^([0-9]{{1,16}})\.({_UUID})\.([0-9]{{1,9}})\.({'|'.join(get_args(ClockName))})$"
 LEDGER_LIMIT: Final = 60
 """The most intervals of a clock in a list. The ledger of the ticket has more."""
 
