@@ -60,6 +60,8 @@ async def test_three_replicas_of_each_service_share_the_work_and_are_killed_one_
 async def test_a_notifier_that_lost_its_lease_before_data_sends_nothing(scenario: Scenario) -> None:
     ticket = await scenario.open_ticket()
     await scenario.make_mail_server_fail("slow_banner", seconds=SLOW_SECONDS)
+    await scenario.stack.crash("notifier")  # a connection that it kept would get no banner
+    await scenario.stack.wait_until_ready()
     await scenario.jump_to(scenario.after(minutes=45, microseconds=1))
     await eventually(partial(_is_delivery, scenario, ticket, "claimed"), "the attempt waits for the mail server")
     with scenario.stack.suspended("notifier"):
