@@ -173,7 +173,7 @@ def _round_times(begin: datetime, end: datetime, step: timedelta, time: PageTime
 
 
 def _times_of_day(day: date, step: timedelta) -> Iterator[datetime]:
-    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001
+    midnight = datetime(day.year, day.month, day.day)  # noqa: DTZ001 (a wall clock shows no zone)
     if step >= timedelta(days=1):
         if (day.toordinal() - _MONDAY) % step.days == 0:
             yield midnight
